@@ -1,0 +1,1 @@
+"""One adapter for each proxy: is it here, how is it configured, how is it started."""

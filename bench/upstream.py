@@ -1,0 +1,135 @@
+"""The server behind every proxy: fast, and not counted. ``python -m bench.upstream PORT``.
+
+==================  ==============================================================
+``/json``           95 bytes of JSON
+``/echo``           the request's body
+``/blob?size=N``    N bytes with Content-Length
+``/chunked?size=N`` N bytes in chunks
+``/sink``           ``{"received": N}`` after reading and dropping the request's body
+``/mark/…``         its own path: tells which revision of a file forwarded the request
+==================  ==============================================================
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from collections.abc import Iterator
+from typing import cast
+
+import httptools
+import uvloop
+
+JSON = (
+    b'{"id":7,"name":"Ada Lovelace","email":"ada@example.org",'
+    b'"tags":["first","second"],"live": true}'
+)
+_PIECE = memoryview(bytes(256 * 1024))
+
+
+def _head(length: int, kind: bytes = b"application/json") -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n" % (kind, length)
+
+
+_JSON_ANSWER = _head(len(JSON)) + JSON
+_CHUNKED_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
+_MISSING = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+
+
+def _blob(size: int) -> Iterator[bytes | memoryview]:
+    yield _head(size, b"application/octet-stream")
+    for left in range(size, 0, -len(_PIECE)):
+        yield _PIECE[:left]
+
+
+def _chunked(size: int) -> Iterator[bytes | memoryview]:
+    yield _CHUNKED_HEAD
+    for left in range(size, 0, -len(_PIECE)):
+        piece = _PIECE[:left]
+        yield b"%x\r\n" % len(piece)
+        yield piece
+        yield b"\r\n"
+    yield b"0\r\n\r\n"
+
+
+class UpstreamProtocol(asyncio.Protocol):
+    """One connection. Requests come one after another; nobody here pipelines."""
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpRequestParser(self)
+        self._url = b""
+        self._keep = False
+        self._body: list[bytes] = []
+        self._received = 0
+        self._pieces: Iterator[bytes | memoryview] = iter(())
+        self._paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # A cast, because uvloop's transports do not derive from asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._transport.abort()
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+        self._keep = self._url.startswith(b"/echo")
+
+    def on_body(self, data: bytes) -> None:
+        self._received += len(data)
+        if self._keep:
+            self._body.append(data)
+
+    def on_message_complete(self) -> None:
+        url = self._url
+        if url == b"/json":
+            self._transport.write(_JSON_ANSWER)
+        else:
+            self._pieces = self._answer(url)
+            self._pump()
+        self._url, self._body, self._received = b"", [], 0
+
+    def _answer(self, url: bytes) -> Iterator[bytes | memoryview]:
+        path, _, query = url.partition(b"?")
+        if path in (b"/blob", b"/chunked"):
+            make = _blob if path == b"/blob" else _chunked
+            return make(int(query.removeprefix(b"size=")))
+        if path == b"/echo":
+            return iter([_head(self._received), *self._body])
+        if path == b"/sink":
+            counted = b'{"received": %d}' % self._received
+            return iter([_head(len(counted)) + counted])
+        if path.startswith(b"/mark/"):
+            return iter([_head(len(path), b"text/plain") + path])
+        return iter([_MISSING])
+
+    def _pump(self) -> None:
+        """Writes until the transport says stop; ``resume_writing`` goes on."""
+        while not self._paused and (piece := next(self._pieces, None)) is not None:
+            self._transport.write(piece)
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._pump()
+
+
+async def serve(port: int) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(UpstreamProtocol, "127.0.0.1", port, backlog=2048)
+    gc.freeze()
+    async with server:
+        await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(int(sys.argv[1])))

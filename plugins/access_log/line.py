@@ -1,0 +1,108 @@
+"""What one line says about an exchange."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from time import perf_counter
+
+from msgspec import Struct
+
+from plugins.access_log.phases import Phases, phases
+from proxy import Attempt, Exchange, Principal
+
+_LONGEST = 512
+_NO_ATTEMPT = Attempt()
+
+
+class Line(Struct, omit_defaults=True, gc=False):
+    """The fields in the order in which they are written; optional ones are left out when empty.
+
+    `time` is when the exchange ended. `path` is the canonical view, without the query. `attempts`
+    counts all tries; `target` and `reused` are the last one's. `received`, `sent`: body bytes from
+    and to the client. `ms`: milliseconds. `code`, `side`: the error's.
+    """
+
+    time: str
+    request_id: str
+    client: str
+    method: str
+    path: str
+    status: int
+    route: str
+    attempts: int
+    reused: bool
+    received: int
+    sent: int
+    ms: Phases
+    service: str | None = None
+    prefix: str = ""
+    target: str = ""
+    code: str | None = None
+    side: str | None = None
+    subject: str | None = None
+    tenant: str | None = None
+    request_headers: Mapping[str, str] | None = None
+    response_headers: Mapping[str, str] | None = None
+    query: Mapping[str, str] | None = None
+
+
+class Clock:
+    """Writes the time as RFC 3339 in UTC with milliseconds; the second's part is made once."""
+
+    __slots__ = ("_now", "_second", "_text")
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._second = -1
+        self._text = ""
+
+    def __call__(self) -> str:
+        now = self._now()
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        return f"{self._text}{int((now - second) * 1000):03d}Z"
+
+
+def line_of(exchange: Exchange, now: str) -> Line:
+    """Return what is always logged of an exchange that is over; `now` is the time as text."""
+    route, attempts, ended = exchange.route, exchange.attempts, exchange.ended
+    last = attempts[-1] if attempts else _NO_ATTEMPT
+    line = Line(
+        now,
+        exchange.request_id,
+        exchange.client.address,
+        exchange.method,
+        visible(exchange.path),
+        exchange.status,
+        route.name,
+        len(attempts),
+        last.reused,
+        exchange.received,
+        exchange.sent,
+        phases(last, perf_counter() - exchange.started if ended is None else ended),
+        route.service,
+        exchange.prefix,
+        last.target,
+    )
+    if exchange.error is not None:
+        line.code, line.side = exchange.error.code, exchange.error.side.value
+    if exchange.principal is not None:
+        _add_principal(line, exchange.principal)
+    return line
+
+
+def _add_principal(line: Line, principal: Principal) -> None:
+    line.subject = visible(principal.subject)
+    line.tenant = None if principal.tenant is None else visible(principal.tenant)
+
+
+def visible(text: str, longest: int = _LONGEST) -> str:
+    """Return `text` fit for a line: cut, with escapes for what a terminal or a parser may obey.
+
+    Controls, bidirectional marks and bytes that are no UTF-8 (surrogates) are not printable.
+    """
+    text = text[:longest]
+    return text if text.isprintable() else repr(text)[1:-1]

@@ -1,0 +1,72 @@
+"""Brain Gateway: the public names for plugin authors, and nothing else.
+
+Names load on first use, so that `import proxy` costs nothing to a command that needs none of them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from proxy.errors import ConfigError as ConfigError
+    from proxy.errors import GatewayError as GatewayError
+    from proxy.errors import Problem as Problem
+    from proxy.errors import Unauthenticated as Unauthenticated
+    from proxy.errors import Unavailable as Unavailable
+    from proxy.plugin.answer import Answer as Answer
+    from proxy.plugin.base import Authenticator as Authenticator
+    from proxy.plugin.base import Handler as Handler
+    from proxy.plugin.base import Plugin as Plugin
+    from proxy.plugin.base import Problems as Problems
+    from proxy.plugin.context import GatewayStatus as GatewayStatus
+    from proxy.plugin.context import PluginContext as PluginContext
+    from proxy.plugin.exchange import EXCHANGE as EXCHANGE
+    from proxy.plugin.exchange import Attempt as Attempt
+    from proxy.plugin.exchange import Client as Client
+    from proxy.plugin.exchange import Exchange as Exchange
+    from proxy.plugin.outgoing import Outgoing as Outgoing
+    from proxy.plugin.principal import Principal as Principal
+    from proxy.plugin.stages import Stage as Stage
+    from proxy.plugin.values import render as render
+    from proxy.templates import Template as Template
+
+CONTRACT = 1
+"""Version of the plugin contract: raised when a plugin written for the last one could break."""
+
+_HOMES = {
+    "Answer": "proxy.plugin.answer",
+    "Attempt": "proxy.plugin.exchange",
+    "Authenticator": "proxy.plugin.base",
+    "Client": "proxy.plugin.exchange",
+    "ConfigError": "proxy.errors",
+    "EXCHANGE": "proxy.plugin.exchange",
+    "Exchange": "proxy.plugin.exchange",
+    "GatewayError": "proxy.errors",
+    "GatewayStatus": "proxy.plugin.context",
+    "Handler": "proxy.plugin.base",
+    "Outgoing": "proxy.plugin.outgoing",
+    "Plugin": "proxy.plugin.base",
+    "PluginContext": "proxy.plugin.context",
+    "Principal": "proxy.plugin.principal",
+    "Problem": "proxy.errors",
+    "Problems": "proxy.plugin.base",
+    "Stage": "proxy.plugin.stages",
+    "Template": "proxy.templates",
+    "Unauthenticated": "proxy.errors",
+    "Unavailable": "proxy.errors",
+    "render": "proxy.plugin.values",
+}
+
+__all__ = ["CONTRACT", *sorted(_HOMES)]  # noqa: PLE0604  the table above is the list
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'proxy' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,71 @@
+"""What is wrong with a file, where, and what to do about it. All of it at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from proxy.config.codes import Code
+from proxy.config.source import Span
+
+
+class Severity(StrEnum):
+    """An error refuses the file; a warning is legal and unwise."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One mistake. `hint` stands beside the caret: a suggestion, or a remedy in a few words."""
+
+    code: Code
+    severity: Severity
+    message: str
+    span: Span
+    hint: str | None = None
+
+
+class Report:
+    """Collects diagnostics while files are read and compiled. Each is kept once."""
+
+    def __init__(self) -> None:
+        self._found: dict[Diagnostic, None] = {}
+
+    def error(self, code: Code, message: str, span: Span, hint: str | None = None) -> None:
+        """Add what refuses the file."""
+        self._found[Diagnostic(code, Severity.ERROR, message, span, hint)] = None
+
+    def warn(self, code: Code, message: str, span: Span, hint: str | None = None) -> None:
+        """Add what is legal and unwise."""
+        self._found[Diagnostic(code, Severity.WARNING, message, span, hint)] = None
+
+    def __iter__(self) -> Iterator[Diagnostic]:
+        """Yield in the order of the files, then of lines; what has one place stays as found."""
+        return iter(sorted(self._found, key=lambda found: found.span.order))
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is an error among them."""
+        return any(found.severity is Severity.ERROR for found in self._found)
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return "did you mean 'x'?" for the known word nearest to `word`, or None when none is near."""
+    by_lower = {name.lower(): name for name in known}
+    found = difflib.get_close_matches(word.lower()[:64], by_lower, n=1, cutoff=0.6)
+    return f"did you mean '{by_lower[found[0]]}'?" if found else None
+
+
+def count(number: int, noun: str) -> str:
+    """Return `1 error`, `2 errors`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def listed(words: Iterable[str], last: str = "or") -> str:
+    """Return `a`, `a or b`, `a, b or c`."""
+    *most, final = list(words)
+    return f"{', '.join(most)} {last} {final}" if most else final

@@ -1,0 +1,321 @@
+"""What the user wrote, as frozen values: no behaviour, no aiohttp, no YAML.
+
+A `Config` is the result of parsing, checking and resolving one set of files: environment values are
+in, defaults are merged, chains are resolved to the order in which they run. It is picklable, since a
+reload builds it in a child process. What runs is another type (`proxy.runtime.snapshot.Snapshot`).
+
+Units: seconds (float) for every time, bytes (int) for every size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value was written. Line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A listener's host and port. IPv6 hosts are kept without brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerTls:
+    """Certificate chain and key of the public listener, both PEM files."""
+
+    cert: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """Bounds on what a client may send before a route is known (semantics.md, default limits)."""
+
+    connections: int = 4096
+    per_address: int = 256
+    request_line: int = 8 * 1024
+    header_field: int = 16 * 1024
+    header_total: int = 32 * 1024
+    header_count: int = 100
+    hops: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTimeouts:
+    """Timers of the client's side before a route is known, in seconds."""
+
+    head: float = 10.0
+    tls_handshake: float = 10.0
+    keepalive: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """`grace`: still accepting while /ready says 503; `drain`: bound on what is in flight."""
+
+    grace: float = 5.0
+    drain: float = 25.0
+
+
+class Exposure(Enum):
+    """Who may read an operator's page on the public listener, beside lists of networks."""
+
+    ANY = "any"
+    PRIVATE = "private"
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The process itself. `listen, admin, control, state_dir, workers` need a restart to change."""
+
+    listen: Address = Address("0.0.0.0", 8080)  # noqa: S104  a gateway's purpose is to be reached
+    tls: ListenerTls | None = None
+    admin: Address | None = Address("127.0.0.1", 9901)
+    control: str | None = None
+    state_dir: str | None = None
+    expose: Mapping[str, Exposure | tuple[str, ...]] = field(default_factory=dict)
+    base_path: str = "/api/brain"
+    trusted_proxies: tuple[str, ...] = ()
+    ready_requires: tuple[str, ...] = ()
+    shutdown: Shutdown = Shutdown()
+    limits: ServerLimits = ServerLimits()
+    timeouts: ServerTimeouts = ServerTimeouts()
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """`format`: json or text; `level`: debug, info, warning or error."""
+
+    format: str = "json"
+    level: str = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """The timers of one exchange, in seconds, each with its own error code (semantics.md, row 26)."""
+
+    pool: float = 1.0
+    resolve: float = 2.0
+    connect: float = 2.0
+    tls: float = 2.0
+    write: float = 30.0
+    response: float = 25.0
+    idle: float = 60.0
+    stream: float = 600.0
+    body: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on one exchange, in bytes; `request_rate` is bytes a second after `request_grace`."""
+
+    request_body: int = 10 * 1024 * 1024
+    request_rate: int = 240
+    request_grace: float = 5.0
+    response_field: int = 32 * 1024
+    response_head: int = 64 * 1024
+    response_fields: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSpec:
+    """One address of an upstream: scheme (http or https), host as written, port."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """The `Host` value: the port is left out where it is the scheme's own (RFC 9110, 4.2)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        default = {"http": 80, "https": 443}[self.scheme]
+        return host if self.port == default else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}"
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamTls:
+    """How an https target is proved. `verify: false` gets a warning from `brain check`."""
+
+    verify: bool = True
+    ca: str | None = None
+    server_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSpec:
+    """A named pool of interchangeable targets. Equal specs keep their connections over a reload."""
+
+    name: str
+    targets: tuple[TargetSpec, ...]
+    path: str = ""
+    concurrent: int = 512
+    queue: int = 128
+    keepalive: float = 4.0
+    max_age: float = 600.0
+    resolve_ttl: float = 30.0
+    tls: UpstreamTls = UpstreamTls()
+
+
+@dataclass(frozen=True, slots=True)
+class PathPattern:
+    """`/x` (exact, also `/x/`), `/x/*` (prefix) or with `{name}` segments.
+
+    `segments` are canonical literals, or None where any one segment matches; `names` gives the name
+    of each None in order. `prefix` says that everything below matches too.
+    """
+
+    text: str
+    segments: tuple[str | None, ...]
+    names: tuple[str, ...]
+    prefix: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ValueTest:
+    """A predicate on a header or query value.
+
+    `value` None with `present` True: any value; `present` False: must be absent. `prefix` True: the
+    value must begin with `value`. Header names are lower case, query names as written.
+    """
+
+    name: str
+    value: str | None = None
+    prefix: bool = False
+    present: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Predicates of one route; an empty one is not asked. `GET` in `methods` includes `HEAD`."""
+
+    path: PathPattern
+    methods: frozenset[str] = frozenset()
+    hosts: tuple[str, ...] = ()
+    headers: tuple[ValueTest, ...] = ()
+    query: tuple[ValueTest, ...] = ()
+
+    @property
+    def predicates(self) -> int:
+        """How many predicates stand beside the path: more of them are more specific."""
+        return bool(self.methods) + bool(self.hosts) + len(self.headers) + len(self.query)
+
+
+class Access(Enum):
+    """Who may call a route: a principal is required, optional, or nobody is asked."""
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+    PUBLIC = "public"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a `plugins:` list, one instance at run time.
+
+    `options` are as written, environment values put in, not yet converted by the schema's formats.
+    `use` is `module:attr` for an entry written so, else None and `plugin` is an entry point's name.
+    """
+
+    identity: str
+    plugin: str
+    use: str | None
+    options: Mapping[str, Any]
+    place: Place
+
+
+class Cookies(Enum):
+    """Which of the client's cookies an upstream sees, beside a list of names."""
+
+    NONE = "none"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSpec:
+    """One route, whole: nothing is left to be looked up in defaults or in its service.
+
+    `prefixes` are the public prefixes under which `match.path` is looked for ("" for a top-level
+    route): the service's own first, then its aliases. `chain` indexes `Config.entries`, in the order
+    in which they run; `authenticators` index the same and are asked by one link, in this order.
+    `upstream` indexes `Config.upstreams`. `rewrite` is a template that replaces the literal part of
+    the path before `*`. `host`: None for the target's own, "preserve", or a fixed value.
+    """
+
+    name: str
+    service: str | None
+    place: Place
+    prefixes: tuple[str, ...]
+    match: Match
+    upstream: int
+    access: Access
+    authenticators: tuple[int, ...] = ()
+    chain: tuple[int, ...] = ()
+    strip: bool = True
+    rewrite: str | None = None
+    host: str | None = None
+    timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
+    forward_token: bool = False
+    forward_cookies: Cookies | tuple[str, ...] = Cookies.NONE
+    rewrite_cookies: bool = True
+    rewrite_location: bool = True
+    websocket: bool = True
+    via: bool = False
+    allow_encoded_slash: bool = False
+    allow_underscore_headers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """A service under the base path: its public prefixes and the upstream that `service/<name>` means."""
+
+    name: str
+    prefixes: tuple[str, ...]
+    upstream: int
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All that was written, resolved. `revision` is the hash of all resolved inputs (hex).
+
+    `global_chain` is what a request runs through that no route takes: the outer entries without
+    their authenticate, authorize, hook and credentials stages. `effective` is the tree as merged
+    from all files with `${NAME}` as written, for /config. `watched` are the files it came from.
+    """
+
+    gateway: Gateway
+    log: Log
+    entries: tuple[Entry, ...]
+    upstreams: tuple[UpstreamSpec, ...]
+    services: tuple[ServiceSpec, ...]
+    routes: tuple[RouteSpec, ...]
+    fallback: RouteSpec | None
+    global_chain: tuple[int, ...]
+    revision: str
+    effective: Mapping[str, Any]
+    watched: tuple[str, ...]

@@ -1,0 +1,74 @@
+"""What is known of each plugin that a file names: its schema, its stage, and how to make one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from proxy.config.schema import Schema, read_schema
+from proxy.errors import ConfigError
+from proxy.plugin.base import Authenticator, Plugin
+from proxy.plugin.catalog import Catalog
+from proxy.plugin.stages import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """`made` is None where no third-party code may run; `schema` is then {} unless it was shipped."""
+
+    schema: Schema
+    stage: Stage
+    authenticator: bool
+    made: type[Plugin] | None = None
+    sure: bool = True
+
+
+class Registry:
+    """Looks plugins up, each once. Without `run_plugins` nothing is imported: see `_unseen`."""
+
+    def __init__(self, catalog: Catalog, *, run_plugins: bool) -> None:
+        self.catalog = catalog
+        self._run = run_plugins
+        self._known: dict[tuple[str, bool], Known | ConfigError] = {}
+        self._shipped: Mapping[str, Any] | None = None
+
+    def get(self, name: str, *, use: bool = False) -> Known:
+        """Return what is known of a name, or of `module:attr` with `use`.
+
+        Raises KeyError for a name that nothing installs, ConfigError for one that can't be loaded.
+        """
+        key = (name, use)
+        if key not in self._known:
+            self._known[key] = self._look_up(name, use=use)
+        found = self._known[key]
+        if isinstance(found, ConfigError):
+            raise found
+        return found
+
+    def schema(self, name: str, use: bool) -> Schema | None:
+        """Return the schema of the options, or None where there is none to be had."""
+        try:
+            return self.get(name, use=use).schema
+        except (KeyError, ConfigError):
+            return None
+
+    def _look_up(self, name: str, *, use: bool) -> Known | ConfigError:
+        if not use and name not in self.catalog:
+            raise KeyError(name)
+        if not self._run:
+            return self._unseen(name)
+        try:
+            found = self.catalog.use(name) if use else self.catalog.get(name)
+        except ConfigError as error:
+            return error
+        return Known(found.schema, found.stage, issubclass(found, Authenticator), found)
+
+    def _unseen(self, name: str) -> Known:
+        """Judge by the schemas that are shipped; of others only the name is known."""
+        if self._shipped is None:
+            self._shipped = read_schema("plugins.schema.json")["properties"]
+        shipped = self._shipped.get(name)
+        if shipped is None:
+            return Known({}, Stage.TRANSFORM, authenticator=False, sure=False)
+        return Known(shipped, Stage[shipped["x-stage"]], shipped["x-authenticator"])

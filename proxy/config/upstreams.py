@@ -1,0 +1,144 @@
+"""Where requests go: URLs, mappings and `service/<name>` become named pools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from proxy.config.addresses import is_private, parse_base, parse_url
+from proxy.config.codes import Code
+from proxy.config.diagnostics import nearest
+from proxy.config.formats import SERVICE_PREFIX
+from proxy.config.models import TargetSpec, UpstreamSpec, UpstreamTls
+from proxy.config.settings import Blocks, block_schema
+from proxy.config.tree import Path
+from proxy.config.work import Work
+
+_OWN = frozenset({"url", "targets", "path", "tls"})
+
+
+class Upstreams:
+    """All pools of one configuration. A service's own is compiled when it is first referred to."""
+
+    def __init__(self, work: Work) -> None:
+        self.specs: list[UpstreamSpec] = []
+        self._work = work
+        self._blocks = Blocks()
+        self._schema = block_schema("defaults", "upstream")
+        self._defaults = self._with_settings(
+            UpstreamSpec("", ()), work.get("defaults", "upstream") or {}, ("defaults", "upstream")
+        )
+        self._of_service: dict[str, int | None] = {}
+
+    def of_service(self, name: str) -> int | None:
+        """Return the index of a service's upstream; None when it is wrong, which has been reported."""
+        if name not in self._of_service:
+            self._of_service[name] = None  # what a circle of references finds
+            path, value = self._place_of(name)
+            self._of_service[name] = self.add(name, value, path) if path not in self._work.broken else None
+        return self._of_service[name]
+
+    def add(self, name: str, value: Any, path: Path, outer: int | None = None) -> int | None:
+        """Return the index of the pool that `value` asks for; `outer` gives what it leaves out."""
+        if isinstance(value, str):
+            value = {"url": value} if not value.startswith(SERVICE_PREFIX) else value
+        if isinstance(value, str):
+            return self._referred(value.removeprefix(SERVICE_PREFIX), path)
+        base = self._defaults if outer is None else self.specs[outer]
+        spec = self._with_targets(replace(base, name=name), value, path)
+        if spec is None:
+            return None
+        self.specs.append(self._with_settings(spec, value, path))
+        return len(self.specs) - 1
+
+    def _place_of(self, service: str) -> tuple[Path, Any]:
+        value = self._work.data["services"][service]
+        if isinstance(value, dict):
+            return ("services", service, "upstream"), value.get("upstream")
+        return ("services", service), value
+
+    def _referred(self, service: str, path: Path) -> int | None:
+        services = self._work.data.get("services") or {}
+        span = self._work.value(*path)
+        if service not in services:
+            hint = nearest(service, services)
+            self._work.report.error(Code.UNKNOWN_SERVICE, f"there is no service '{service}'", span, hint)
+            return None
+        index = self.of_service(service)
+        if index is None and self._place_of(service)[0] not in self._work.broken and not self._work.report.failed:
+            message = f"service '{service}' refers back to itself"
+            self._work.report.error(Code.UPSTREAM, message, span, "give one of them a URL")
+        return index
+
+    def _with_targets(self, spec: UpstreamSpec, given: Mapping[str, Any], path: Path) -> UpstreamSpec | None:
+        urls = self._urls(given, path)
+        if urls is None or (not urls and not spec.targets):
+            if urls is not None:
+                message, span = "an upstream needs 'url' or 'targets'", self._work.key(*path)
+                self._work.report.error(Code.UPSTREAM, message, span)
+            return None
+        if urls:
+            targets, base = self._split(urls)
+            spec = replace(spec, targets=targets, path=base)
+        if "path" in given:
+            self._check_one_path(spec, given, (*path, "path"), urls)
+            spec = replace(spec, path=parse_base(given["path"]))
+        return spec
+
+    def _urls(self, given: Mapping[str, Any], path: Path) -> list[tuple[str, Path]] | None:
+        if "url" in given and "targets" in given:
+            message = "an upstream has 'url' or 'targets', not both"
+            self._work.report.error(Code.UPSTREAM, message, self._work.key(*path, "targets"))
+            return None
+        if "url" in given:
+            return [(given["url"], (*path, "url") if self._is_mapping(path) else path)]
+        targets = given.get("targets", ())
+        return [
+            (target["url"] if isinstance(target, dict) else target, (*path, "targets", index))
+            for index, target in enumerate(targets)
+        ]
+
+    def _is_mapping(self, path: Path) -> bool:
+        return hasattr(self._work.root, "keys") and self._work.value(*path, "url") != self._work.value(*path)
+
+    def _split(self, urls: list[tuple[str, Path]]) -> tuple[tuple[TargetSpec, ...], str]:
+        parsed = [(parse_url(url), path) for url, path in urls]
+        targets: dict[TargetSpec, Path] = {}
+        for (target, base), path in parsed:
+            if base and len(parsed) > 1:
+                message = "a path in one of several targets: it would differ by chance"
+                self._work.report.error(Code.UPSTREAM, message, self._work.value(*path), "write 'path' beside 'targets'")
+            if target in targets:
+                message = f"target {target} is here twice"
+                self._work.report.error(Code.DUPLICATE, message, self._work.value(*path))
+            targets[target] = path
+        return tuple(targets), parsed[0][0][1]
+
+    def _check_one_path(
+        self, spec: UpstreamSpec, given: Mapping[str, Any], path: Path, urls: list[tuple[str, Path]]
+    ) -> None:
+        if urls and spec.path:
+            message = "the path stands in the URL and in 'path'"
+            self._work.report.error(Code.UPSTREAM, message, self._work.key(*path), "write it once")
+
+    def _with_settings(self, spec: UpstreamSpec, given: Mapping[str, Any], path: Path) -> UpstreamSpec:
+        settings = {key: value for key, value in given.items() if key not in _OWN}
+        spec = self._blocks.merged(spec, self._schema, settings)
+        tls = given.get("tls")
+        return spec if tls is None else replace(spec, tls=self._tls(spec.tls, tls, (*path, "tls")))
+
+    def _tls(self, outer: UpstreamTls, given: Mapping[str, Any], path: Path) -> UpstreamTls:
+        known = {key: given[key] for key in ("verify", "ca", "server_name") if key in given}
+        if "ca" in known:
+            known["ca"] = self._work.file((*path, "ca"), known["ca"])
+        if known.get("verify") is False:
+            message = "certificates are not checked: anyone on the way can read and change everything"
+            span = self._work.value(*path, "verify")
+            self._work.report.warn(Code.UNVERIFIED, message, span, "name the authority in 'ca'")
+        return replace(outer, **known)
+
+
+def all_private(spec: UpstreamSpec) -> bool:
+    """Say whether every target is near by its name alone."""
+    return all(is_private(target.host) for target in spec.targets)

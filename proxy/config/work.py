@@ -1,0 +1,64 @@
+"""What every step of the compilation needs: the tree, its values, and where to report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+from proxy.config.codes import Code
+from proxy.config.diagnostics import Report
+from proxy.config.registry import Registry
+from proxy.config.source import Span
+from proxy.config.tree import Mapping as Tree
+from proxy.config.tree import Path, key_span, span_of
+
+
+@dataclass
+class Work:
+    """One set of files on its way to a `Config`.
+
+    `broken` holds the paths of which the structure is wrong, and all above them: what is at or above
+    such a path can't be compiled. `read_files` are further files that the configuration consists of.
+    """
+
+    root: Tree
+    data: dict[str, Any]
+    environment: Mapping[str, str]
+    registry: Registry
+    report: Report
+    broken: set[Path] = field(default_factory=set)
+    read_files: dict[str, bytes] = field(default_factory=dict)
+
+    def mark_broken(self, paths: set[Path]) -> None:
+        """Remember `paths` and all above them."""
+        self.broken |= {path[:end] for path in paths for end in range(len(path) + 1)}
+
+    def get(self, *path: str) -> Any:
+        """Return the value at `path`: None where nothing is or where its structure is wrong."""
+        value: Any = self.data
+        for step in path:
+            value = value.get(step) if isinstance(value, dict) else None
+        return None if path in self.broken else value
+
+    def key(self, *path: str | int) -> Span:
+        """Return the place of a key."""
+        return key_span(self.root, path)
+
+    def value(self, *path: str | int) -> Span:
+        """Return the place of a value."""
+        return span_of(self.root, path)
+
+    def file(self, path: Path, text: str) -> str:
+        """Return a file's path, relative to the configuration file that names it, read it, or report."""
+        name = self.relative(path, text)
+        try:
+            self.read_files[name] = FilePath(name).read_bytes()
+        except (OSError, ValueError):
+            self.report.error(Code.FILES, f"'{text}' can't be read", self.value(*path))
+        return name
+
+    def relative(self, path: Path, text: str) -> str:
+        """Return a path as seen from the configuration file in which the value at `path` stands."""
+        return str(self.value(*path).source.folder / text)

@@ -1,0 +1,157 @@
+"""Header fields: which travel on, which are ours, and how values are kept clean. Pure functions.
+
+Raw fields are pairs of bytes as they were on the wire; order, case and repetition are kept. Text is
+UTF-8 with surrogate escapes, so that bytes above 0x7F survive both ways.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+Field = tuple[bytes, bytes]
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+    }
+)
+"""Fields that speak of one connection (RFC 9110, 7.6.1), and those that old clients treat so."""
+
+FORWARDED = frozenset(
+    {
+        b"forwarded",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+        b"x-forwarded-host",
+        b"x-forwarded-prefix",
+        b"x-forwarded-port",
+        b"x-forwarded-server",
+        b"x-forwarded-scheme",
+        b"x-forwarded-ssl",
+        b"x-real-ip",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"true-client-ip",
+        b"x-original-url",
+        b"x-original-host",
+        b"x-rewrite-url",
+        b"x-brain-hops",
+    }
+)
+"""Fields that say how a request came here: replaced by ours, never passed on as sent."""
+
+_IDENTITY_PREFIXES = (b"x-user-", b"x-tenant-", b"x-auth-")
+_IDENTITY = frozenset({b"x-forwarded-user", b"x-forwarded-email", b"x-forwarded-groups"})
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_UNCLEAN = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def is_identity(name: bytes) -> bool:
+    """Tell whether lower-case `name` is a field by which a gateway tells an upstream who calls."""
+    return name.startswith(_IDENTITY_PREFIXES) or name in _IDENTITY
+
+
+def is_name(name: str) -> bool:
+    """Tell whether `name` is a field name: a token (RFC 9110, 5.1)."""
+    return _NAME.fullmatch(name) is not None
+
+
+def clean_value(name: str, value: str) -> str:
+    """Return `value` when it may go on the wire as the field `name`.
+
+    Raises TypeError for what is not text, ValueError for a name that is no token and for a value
+    with CR, LF, NUL or another control (RFC 9110, 5.5). The message never repeats the value.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"the value of header {name!r} is {type(value).__name__}, not str")
+    if not is_name(name):
+        raise ValueError("a header's name is not a token")
+    if _UNCLEAN.search(value):
+        raise ValueError(f"the value of header {name!r} has a control character")
+    return value
+
+
+def encode(text: str) -> bytes:
+    """Return the bytes that were read as `text`."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def decode(raw: bytes) -> str:
+    """Return `raw` as text from which `encode` makes the same bytes."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def printable(text: str, limit: int = 512) -> str:
+    """Return `text` fit for a log line: escapes for what is not printable, cut at `limit`."""
+    short = text[:limit]
+    if short.isascii() and short.isprintable():
+        return short
+    return short.encode("ascii", "backslashreplace").decode().translate(_ESCAPES)
+
+
+_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), 127)}
+
+
+def tokens(values: Iterable[bytes]) -> list[bytes]:
+    """Return the lower-case members of comma-separated lists, such as those of `Connection`."""
+    return [
+        token for value in values for part in value.split(b",") if (token := part.strip().lower())
+    ]
+
+
+def first(fields: Sequence[Field], name: bytes) -> bytes | None:
+    """Return the value of the first field called `name` (lower case), or None."""
+    for key, value in fields:
+        if key.lower() == name:
+            return value
+    return None
+
+
+def without(fields: Iterable[Field], names: Iterable[bytes]) -> list[Field]:
+    """Return the fields whose lower-case name is not among `names`."""
+    dropped = frozenset(names)
+    return [field for field in fields if field[0].lower() not in dropped]
+
+
+def end_to_end(fields: Sequence[Field]) -> list[Field]:
+    """Return the fields of an answer that are not hop-by-hop, nor named by its `Connection`."""
+    named: frozenset[bytes] | set[bytes] = HOP_BY_HOP
+    connection = [value for key, value in fields if key.lower() == b"connection"]
+    if connection and not all(v.lower() in (b"close", b"keep-alive") for v in connection):
+        named = HOP_BY_HOP | set(tokens(connection))
+    return [field for field in fields if field[0].lower() not in named]
+
+
+def render(fields: Iterable[Field]) -> bytes:
+    """Return the fields as lines, each with its CRLF."""
+    return b"".join([b"%b: %b\r\n" % field for field in fields])
+
+
+class _Lower(dict[bytes, bytes]):
+    """Names seen on the wire and their lower case; emptied when a peer has made it too large."""
+
+    def __missing__(self, name: bytes) -> bytes:
+        if len(self) >= _LOWER_MOST:
+            self.clear()
+        lower = name.lower()
+        if len(name) <= _LOWER_LONGEST:
+            self[name] = lower
+        return lower
+
+
+_LOWER_MOST = 1024
+_LOWER_LONGEST = 64
+
+LOWER: dict[bytes, bytes] = _Lower()
+"""`LOWER[name]` is `name.lower()`: peers repeat the same few names with every message."""

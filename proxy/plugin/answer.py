@@ -1,0 +1,267 @@
+"""What every handler returns, wherever it was made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from http import HTTPStatus
+from typing import Any, Protocol, cast
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from proxy.errors import GatewayError, problem_body, proxy_status
+from proxy.headers import Field, clean_value, decode, encode, first
+from proxy.plugin.decoding import decoded
+from proxy.plugin.fields import CleanHeaders
+
+_BODY_BOUND = (
+    "Content-Encoding",
+    "ETag",
+    "Content-MD5",
+    "Digest",
+    "Content-Digest",
+    "Repr-Digest",
+    "Accept-Ranges",
+    "Content-Range",
+    "Transfer-Encoding",
+    "Trailer",
+)
+"""Fields that speak of the bytes that a replaced body no longer is."""
+
+
+class Download(Protocol):
+    """An upstream's body on its way. Reading it to the end gives its connection back."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    def close(self) -> None:
+        """Drop what is left, and the connection with it."""
+
+
+class Answer(web.StreamResponse):
+    """A response that is not sent yet: plugins may edit status, headers and body.
+
+    `origin` is "upstream", "gateway", or the plugin's name. An upstream's answer that nobody touches
+    is relayed as raw bytes; a plugin pays for what it touches, and only then.
+    """
+
+    origin: str
+
+    def __init__(
+        self,
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] | CIMultiDict[str] | None = None,
+        body: bytes = b"",
+        content_type: str | None = None,
+        origin: str = "plugin",
+    ) -> None:
+        """Make an answer of the gateway's own. Raises ValueError for an unclean header."""
+        self._begin(status, None, origin)
+        made = CleanHeaders()
+        made.update(headers or {})
+        self._made_headers = made
+        if content_type is not None:
+            made["Content-Type"] = content_type
+        if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+            made["Content-Length"] = str(len(body))
+        self._content = body
+
+    def _begin(self, status: int, reason: str | None, origin: str) -> None:
+        # StreamResponse.__init__ would make headers and a state mapping for every answer; what it
+        # sets is set here, lazily where it can be.
+        self._status = status
+        self._reason = HTTPStatus(status).phrase if reason is None and status in _KNOWN else reason or ""
+        self.origin = origin
+        self.error: GatewayError | None = None
+        self._fields: list[Field] = []
+        self._made_headers: CleanHeaders | None = None
+        self._content: bytes | None = None
+        self._download: Download | None = None
+        self._stream: AsyncIterator[bytes] | None = None
+
+    @classmethod
+    def from_upstream(
+        cls, status: int, reason: str, fields: list[Field], download: Download | None
+    ) -> Answer:
+        """Make an answer of an upstream's raw end-to-end fields and its body, None for no body."""
+        answer = cls.__new__(cls)
+        answer._begin(status, reason, "upstream")
+        answer._fields = fields
+        answer._download = download
+        if download is None:
+            answer._content = b""
+        return answer
+
+    @classmethod
+    def json(cls, data: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+        """Make a JSON answer."""
+        body = json.dumps(data).encode()
+        return cls(status=status, headers=headers, body=body, content_type="application/json")
+
+    @classmethod
+    def problem(
+        cls, error: GatewayError, *, request_id: str, service: str | None, origin: str = "gateway"
+    ) -> Answer:
+        """Make the one problem body of an error (RFC 9457), with its Proxy-Status (RFC 9209)."""
+        answer = cls(
+            status=error.status,
+            headers=error.headers,
+            body=problem_body(error, request_id=request_id, service=service),
+            content_type="application/problem+json",
+            origin=origin,
+        )
+        answer._headers["Proxy-Status"] = proxy_status(error)
+        answer._headers["Cache-Control"] = "no-store"
+        answer.error = error
+        return answer
+
+    @classmethod
+    def of(cls, response: Any) -> Answer:
+        """Return `response` as an Answer: itself, or an aiohttp Response made by a middleware.
+
+        Raises TypeError for what can't be relayed: None, files, prepared streams.
+        """
+        if isinstance(response, Answer):
+            return response
+        if not isinstance(response, web.Response):
+            raise TypeError(f"a handler returns an Answer, not {type(response).__name__}")
+        body = response.body
+        if not isinstance(body, (bytes, bytearray, type(None))):
+            raise TypeError(f"a response's body must be bytes here, not {type(body).__name__}")
+        answer = cls(status=response.status, body=bytes(body or b""))
+        answer._reason = response.reason
+        for name, value in response.headers.items():
+            if name.lower() not in ("content-length", "transfer-encoding"):
+                answer._headers.add(name, value)
+        answer._cookies = response._cookies  # noqa: SLF001  cookies travel with the response
+        return answer
+
+    def __repr__(self) -> str:
+        return f"<Answer {self._status} from {self.origin}>"
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    # -- headers
+
+    @property
+    def _headers(self) -> CleanHeaders:  # type: ignore[override]
+        if self._made_headers is None:
+            self._made_headers = CleanHeaders.from_wire(self._fields)
+        return self._made_headers
+
+    @property
+    def headers(self) -> CleanHeaders:
+        """The headers to send, made on first access. A value that is not clean raises there."""
+        return self._headers
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of `name`, leaving the headers on their raw way."""
+        if self._made_headers is not None:
+            return self._made_headers.get(name)
+        found = first(self._fields, encode(name.lower()))
+        return None if found is None else decode(found)
+
+    def add_header(self, name: str, value: str) -> None:
+        """Append a header, leaving the others on their raw way.
+
+        Raises TypeError or ValueError for a value that is not clean.
+        """
+        if self._made_headers is not None:
+            self._made_headers.add(name, value)
+        else:
+            self._fields.append((encode(name), encode(clean_value(name, value))))
+
+    def wire_fields(self) -> list[Field]:
+        """Return the raw fields to send, cookies set by plugins included."""
+        if self._cookies:
+            for cookie in self._cookies.values():
+                self._headers.add("Set-Cookie", cookie.output(header="")[1:])
+            self._cookies = None
+        return self._fields if self._made_headers is None else self._made_headers.to_wire()
+
+    # -- body
+
+    @property
+    def body(self) -> AsyncIterator[bytes]:
+        """The body to send. Assign to wrap it: its length is then open and it is sent chunked."""
+        if self._stream is None:
+            source = self._download
+            self._stream = _once(self._content or b"") if source is None else aiter(source)
+        return self._stream
+
+    @body.setter
+    def body(self, body: AsyncIterator[bytes]) -> None:
+        self._stream = body
+        self._content = None
+        for name in ("Content-Length", *_BODY_BOUND[2:6], "Content-Range"):
+            self._headers.popall(name, None)
+
+    async def read(self, limit: int) -> bytes:
+        """Return the whole body, its Content-Encoding undone; it stays sendable as it was.
+
+        `limit` is in bytes, of the coded and of the decoded body. Raises GatewayError
+        `answer_too_large`, `answer_coding_unknown` or `answer_invalid` (502).
+        """
+        if self._content is None:
+            self._content = await self._collect(limit)
+            self._stream = None
+        return decoded(self._content, self.header("Content-Encoding"), limit)
+
+    async def _collect(self, limit: int) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        async for chunk in self.body:
+            size += len(chunk)
+            if size > limit:
+                raise GatewayError("answer_too_large")
+            parts.append(chunk)
+        return b"".join(parts)
+
+    def replace(self, body: bytes, content_type: str | None = None) -> None:
+        """Send `body` instead: sets Content-Length, drops what spoke of the old bytes."""
+        if self._download is not None:
+            self._download.close()
+        self._content = body
+        self._stream = None
+        for name in _BODY_BOUND:
+            self._headers.popall(name, None)
+        self._headers["Content-Length"] = str(len(body))
+        if content_type is not None:
+            self._headers["Content-Type"] = content_type
+
+    def payload(self) -> bytes | Download | AsyncIterator[bytes]:
+        """Return what is to be sent: whole bytes, the untouched download, or a stream."""
+        if self._stream is not None:
+            return self._stream
+        if self._content is not None:
+            return self._content
+        return cast(Download, self._download)
+
+    def close(self) -> None:
+        """Drop a body that will not be sent, and its upstream connection with it."""
+        if self._download is not None:
+            self._download.close()
+
+    # -- what aiohttp would do itself
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Raise: the gateway sends an answer, a plugin never does."""
+        raise RuntimeError("a plugin returns its answer and never calls prepare() on it")
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Raise: assign to `body` instead."""
+        raise RuntimeError("assign an async iterator to answer.body instead of writing")
+
+
+_KNOWN = frozenset(HTTPStatus)
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    if content:
+        yield content

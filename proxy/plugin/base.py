@@ -1,0 +1,96 @@
+"""A plugin: a class that makes a middleware from options."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from aiohttp import web
+
+from proxy.plugin.stages import Stage
+
+if TYPE_CHECKING:
+    from proxy.plugin.answer import Answer
+    from proxy.plugin.context import PluginContext
+    from proxy.plugin.exchange import Exchange
+    from proxy.plugin.principal import Principal
+
+Handler = Callable[[web.BaseRequest], Awaitable["Answer"]]
+"""The rest of the chain: takes the request, always returns an Answer."""
+
+
+class Problems(Protocol):
+    """Where `Plugin.check` puts what a schema can't say."""
+
+    def add(self, option: str, message: str, *, hint: str | None = None) -> None:
+        """Report an error at `option`, a path such as `keys.0.sha256`, shown with its own line."""
+
+    def warn(self, option: str, message: str, *, hint: str | None = None) -> None:
+        """Report what is legal and unwise."""
+
+
+class Plugin:
+    """A middleware with options and a lifetime: the instance is the middleware.
+
+    There is one instance per entry of the file, shared by all chains that contain it; so nothing of
+    one request is kept on `self`.
+    """
+
+    schema: ClassVar[Mapping[str, Any]] = {"type": "object", "additionalProperties": False}
+    """JSON Schema (draft-07) of the options, every key with a description."""
+
+    stage: Stage = Stage.TRANSFORM
+    """Where in the chain this stands. An instance may set its own from its options."""
+
+    protects: frozenset[str] = frozenset()
+    """Headers that it owns, lower case: removed from every client's request, `_` twins too.
+
+    An instance may set its own from its options.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        """Take options, already converted by the schema's formats, defaults applied. No I/O."""
+
+    def check(self, problems: Problems) -> None:
+        """Report load-time rules that the schema can't say. No I/O."""
+
+    async def setup(self, context: PluginContext) -> None:
+        """Acquire what is needed, before the first request.
+
+        Raises ConfigError to refuse the load, Unavailable when a dependency is away: then the
+        snapshot serves, the routes that need this plugin answer 503, and `setup` is tried again.
+        """
+
+    async def ready(self) -> str | None:
+        """Return None, or the reason shown on /ready. Asked at each /ready: be quick."""
+        return None
+
+    def explain(self, exchange: Exchange) -> list[str]:
+        """Say what it would do to this exchange, a sentence a line. No I/O."""
+        return []
+
+    async def close(self) -> None:
+        """Release everything, after the last request, and after a half-done `setup` too."""
+
+    async def __call__(self, request: web.BaseRequest, handler: Handler) -> Answer:
+        """Handle one request. Raise Problem to refuse; any other exception is a 500."""
+        return await handler(request)
+
+
+class Authenticator(Plugin, ABC):
+    """A plugin that says who calls. All authenticators of a route are asked by one link."""
+
+    stage = Stage.AUTHENTICATE
+
+    @abstractmethod
+    async def authenticate(self, request: web.BaseRequest) -> Principal | None:
+        """Return the principal, or None: nothing of mine is on this request.
+
+        Raises Unauthenticated: there is a credential of mine, and it is bad. A credential that is
+        accepted is removed from `outgoing` by its authenticator unless the route forwards it.
+        """
+
+    def challenge(self) -> str | None:
+        """Return its part of `WWW-Authenticate` (RFC 9110, 11.6.1), or None."""
+        return None

@@ -1,0 +1,89 @@
+"""Which plugins are installed: names to classes, loaded on first use."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Iterator
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from proxy.errors import ConfigError
+from proxy.plugin.adapter import adapt_middleware
+from proxy.plugin.base import Plugin
+
+GROUP = "brain_gateway.plugins"
+
+
+class Catalog:
+    """Finds plugin classes by the name used in YAML, or by `module:attr`.
+
+    An entry point is imported when its name is first asked for, so that a plugin that no file names
+    costs nothing. Two distributions with one name refuse the load.
+    """
+
+    def __init__(self, points: Iterable[EntryPoint] | None = None) -> None:
+        self._points: dict[str, list[EntryPoint]] = {}
+        for point in entry_points(group=GROUP) if points is None else points:
+            known = self._points.setdefault(point.name, [])
+            if all(point.value != other.value for other in known):
+                known.append(point)
+        self._classes: dict[str, type[Plugin]] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._points))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._points
+
+    def get(self, name: str) -> type[Plugin]:
+        """Return the class that `name` means.
+
+        Raises KeyError for a name that nothing installs; ConfigError when two distributions claim
+        it, when its import fails, or when it is not a Plugin.
+        """
+        if name not in self._classes:
+            self._classes[name] = self._load(name, self._points[name])
+        return self._classes[name]
+
+    def use(self, reference: str) -> type[Plugin]:
+        """Return the class for `module:attr`: a Plugin, or any aiohttp middleware, adapted.
+
+        Raises ConfigError when it can't be imported or is neither.
+        """
+        if reference not in self._classes:
+            self._classes[reference] = _as_plugin(_import(reference), reference)
+        return self._classes[reference]
+
+    def _load(self, name: str, points: list[EntryPoint]) -> type[Plugin]:
+        if len(points) > 1:
+            owners = " and ".join(sorted(_owner(point) for point in points))
+            raise ConfigError(f"two distributions install a plugin '{name}': {owners}")
+        found = _import(points[0].value)
+        if not (isinstance(found, type) and issubclass(found, Plugin)):
+            raise ConfigError(f"plugin '{name}' ({points[0].value}) is not a Plugin class")
+        return found
+
+
+def _owner(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else point.value
+
+
+def _import(reference: str) -> Any:
+    module, _, attribute = reference.partition(":")
+    if not module or not attribute:
+        raise ConfigError(f"'{reference}' is not of the form module:attr")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except Exception as error:  # a third party's module may fail in any way at import
+        raise ConfigError(f"can't import '{reference}': {type(error).__name__}: {error}") from error
+    return found
+
+
+def _as_plugin(found: Any, reference: str) -> type[Plugin]:
+    if isinstance(found, type) and issubclass(found, Plugin):
+        return found
+    if callable(found):
+        return adapt_middleware(found, reference)
+    raise ConfigError(f"'{reference}' is neither a Plugin class nor an aiohttp middleware")

@@ -1,0 +1,134 @@
+"""What a plugin is given at setup."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from aiohttp import ClientSession, web
+
+if TYPE_CHECKING:
+    from prometheus_client import Counter, Gauge, Histogram
+    from prometheus_client.registry import Collector
+
+    from proxy.plugin.answer import Answer
+
+T = TypeVar("T")
+OwnHandler = Callable[[web.BaseRequest], Awaitable["Answer"]]
+
+
+@dataclass(frozen=True, slots=True)
+class EntryInfo:
+    """The entry of the file that this instance was made of."""
+
+    identity: str
+    plugin: str
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamStatus:
+    """Connections of one upstream now, in this process."""
+
+    name: str
+    open: int
+    idle: int
+    in_flight: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayStatus:
+    """The gateway now: what an operator's metrics show."""
+
+    version: str
+    revision: str
+    loaded_at: float
+    reloads: Mapping[str, int]
+    snapshots: int
+    connections: int
+    in_flight: int
+    retries: Mapping[tuple[str, str], int]
+    upstreams: Sequence[UpstreamStatus]
+
+
+class Metrics(Protocol):
+    """Get-or-create, so that a reload does not collide with itself. Names get no prefix."""
+
+    def counter(self, name: str, text: str, labels: Iterable[str] = ()) -> Counter: ...
+
+    def gauge(self, name: str, text: str, labels: Iterable[str] = ()) -> Gauge: ...
+
+    def histogram(
+        self, name: str, text: str, labels: Iterable[str] = (), buckets: Sequence[float] = ()
+    ) -> Histogram: ...
+
+    def collector(self, name: str, collector: Collector) -> None:
+        """Register a collector; one registered under the same name before is replaced."""
+
+
+class ServiceCaller(Protocol):
+    """Another service of the file, reached over its own pool."""
+
+    async def request(
+        self,
+        method: str,
+        target: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> Answer:
+        """Send a request; `target` is joined to the service's upstream path.
+
+        The answer must be read (`answer.read(limit)`) or closed. Raises GatewayError.
+        """
+
+
+class PluginContext(ABC):
+    """The gateway as a plugin sees it. Everything made here is released when its snapshot closes."""
+
+    entry: EntryInfo
+    logger: logging.Logger
+    metrics: Metrics
+
+    @property
+    @abstractmethod
+    def http(self) -> ClientSession:
+        """One client session for the process: no cookies, no environment proxy, 5 s in all.
+
+        Pass `allow_redirects=False`, as every call to a place that holds a secret should.
+        """
+
+    @abstractmethod
+    def service(self, name: str) -> ServiceCaller:
+        """Return a caller for a service of the file. Raises ConfigError for an unknown name."""
+
+    @abstractmethod
+    def serve(self, method: str, path: str, handler: OwnHandler) -> None:
+        """Answer `<base_path>/_<path>` on the public listener, outside any route.
+
+        Raises ConfigError when another plugin serves it already.
+        """
+
+    @abstractmethod
+    def spawn(self, coroutine: Callable[[], Coroutine[Any, Any, None]], *, name: str, restart: bool = False) -> None:
+        """Run a background task until the snapshot closes.
+
+        Its death is logged, counted and shown on /ready; with `restart` it is started again, with a
+        growing pause of 1 to 60 s.
+        """
+
+    @abstractmethod
+    def share(self, key: str, factory: Callable[[], T]) -> T:
+        """Return a value shared by this plugin's instances in this process, over reloads too.
+
+        It is made once, and closed (`close()`, where it has one) when its last user has closed.
+        """
+
+    @abstractmethod
+    def status(self) -> GatewayStatus:
+        """Return what the gateway counts itself."""

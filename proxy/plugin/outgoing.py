@@ -1,0 +1,166 @@
+"""The request as the upstream will see it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+from urllib.parse import quote_plus, unquote_plus
+
+from proxy.errors import GatewayError
+from proxy.headers import Field, clean_value, encode, first
+from proxy.paths import split_target
+from proxy.plugin.fields import CleanHeaders
+
+
+class Upload(Protocol):
+    """The client's body on its way: chunks as they arrive, counted and timed by the gateway."""
+
+    length: int | None
+    """Bytes announced by Content-Length, None for a chunked body."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+
+class Outgoing:
+    """What is sent to the upstream: edited freely, while what the client sent stays as it was.
+
+    Hop-by-hop headers, forwarding headers and identity headers are gone already. `target` is the raw
+    path and query. As long as nobody touches `headers` or `body`, both are relayed as received.
+    """
+
+    __slots__ = ("_content", "_fields", "_headers", "_stream", "_upload", "method", "target")
+
+    def __init__(
+        self, method: str, target: str, fields: list[Field], upload: Upload | None = None
+    ) -> None:
+        self.method = method
+        self.target = target
+        self._fields = fields
+        self._headers: CleanHeaders | None = None
+        self._upload = upload
+        self._content: bytes | None = None
+        self._stream: AsyncIterator[bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Outgoing {self.method} {self.path}>"
+
+    @property
+    def path(self) -> str:
+        """The raw path, as it will be sent."""
+        return split_target(self.target)[0]
+
+    @property
+    def query(self) -> str:
+        """The raw query without its question mark, "" where there is none."""
+        return split_target(self.target)[1][1:]
+
+    @property
+    def headers(self) -> CleanHeaders:
+        """The end-to-end headers, made on first access. A value that is not clean raises there."""
+        if self._headers is None:
+            self._headers = CleanHeaders.from_wire(self._fields)
+        return self._headers
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of `name`, leaving the headers on their raw way."""
+        if self._headers is not None:
+            return self._headers.get(name)
+        found = first(self._fields, encode(name.lower()))
+        return None if found is None else found.decode("utf-8", "surrogateescape")
+
+    def add_header(self, name: str, value: str) -> None:
+        """Append a header, leaving the others on their raw way.
+
+        Raises TypeError or ValueError for a value that is not clean.
+        """
+        if self._headers is not None:
+            self._headers.add(name, value)
+        else:
+            self._fields.append((encode(name), encode(clean_value(name, value))))
+
+    def wire_fields(self) -> Sequence[Field]:
+        """Return the raw fields to send, without framing ones."""
+        return self._fields if self._headers is None else self._headers.to_wire()
+
+    @property
+    def body(self) -> AsyncIterator[bytes] | None:
+        """The body to send, None when there is none. Assign to wrap it: it is then sent chunked."""
+        if self._stream is None and self._content is not None:
+            self._stream = _once(self._content)
+        if self._stream is None and self._upload is not None:
+            self._stream = aiter(self._upload)
+        return self._stream
+
+    @body.setter
+    def body(self, body: AsyncIterator[bytes] | None) -> None:
+        self._content = b"" if body is None else None
+        self._upload = None
+        self._stream = body
+
+    async def read(self, limit: int) -> bytes:
+        """Return the whole body; it stays sendable and can be sent again.
+
+        `limit` is in bytes. Raises GatewayError `body_too_large` (413) over it.
+        """
+        if self._content is None:
+            self._content = await self._collect(limit)
+            self._upload = self._stream = None
+        if len(self._content) > limit:
+            raise GatewayError("body_too_large")
+        return self._content
+
+    async def _collect(self, limit: int) -> bytes:
+        body = self.body
+        if body is None:
+            return b""
+        parts: list[bytes] = []
+        size = 0
+        async for chunk in body:
+            size += len(chunk)
+            if size > limit:
+                raise GatewayError("body_too_large")
+            parts.append(chunk)
+        return b"".join(parts)
+
+    def replace(self, body: bytes, content_type: str | None = None) -> None:
+        """Send `body` instead, with its own Content-Length, and Content-Type where given."""
+        self._content = body
+        self._upload = self._stream = None
+        for name in ("Content-Encoding", "Content-MD5", "Digest", "Content-Digest", "Repr-Digest"):
+            self.headers.popall(name, None)
+        if content_type is not None:
+            self.headers["Content-Type"] = content_type
+
+    def set_query(self, name: str, value: str | None) -> None:
+        """Set one query parameter, or remove it; the others keep their bytes and their order."""
+        path, query = split_target(self.target)
+        kept = [
+            part for part in query[1:].split("&") if part and _parameter_name(part) != name
+        ]
+        if value is not None:
+            kept.append(f"{quote_plus(name)}={quote_plus(value)}")
+        self.target = path + ("?" + "&".join(kept) if kept else "")
+
+    @property
+    def replayable(self) -> bool:
+        """Whether the body can be sent again: there is none, or it is held whole."""
+        return self._content is not None or (self._upload is None and self._stream is None)
+
+    def carry(self, upload: Upload) -> None:
+        """Take the client's body, before the chain runs."""
+        self._upload = upload
+
+    def payload(self) -> bytes | Upload | AsyncIterator[bytes] | None:
+        """Return what the forwarder sends: whole bytes, the untouched upload, a stream, or None."""
+        if self._content is not None:
+            return self._content
+        return self._upload if self._stream is None else self._stream
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    if content:
+        yield content
+
+
+def _parameter_name(part: str) -> str:
+    return unquote_plus(part.partition("=")[0])

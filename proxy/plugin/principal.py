@@ -1,0 +1,20 @@
+"""Who was authenticated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The caller, as an authenticator proved it. `by` is that authenticator's identity."""
+
+    subject: str
+    tenant: str | None = None
+    scopes: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()
+    claims: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    by: str = ""

@@ -1,0 +1,120 @@
+"""The gateway as one plugin instance sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from proxy.config.models import Entry
+from proxy.errors import ConfigError
+from proxy.plugin.context import EntryInfo, GatewayStatus, Metrics, OwnHandler, PluginContext
+from proxy.runtime.caller import Caller
+from proxy.tasks import Tasks
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
+    from proxy.runtime.shared import Shared
+    from proxy.upstream.pool import Upstream
+
+T = TypeVar("T")
+
+RESTART_FIRST = 1.0
+RESTART_MOST = 60.0
+
+
+class Context(PluginContext):
+    """Everything made through it is released when its snapshot closes."""
+
+    def __init__(
+        self,
+        entry: Entry,
+        shared: Shared,
+        services: Mapping[str, Upstream],
+        pages: dict[tuple[str, str], OwnHandler],
+        status: Callable[[], GatewayStatus],
+    ) -> None:
+        self.entry = EntryInfo(entry.identity, entry.plugin, entry.place.file, entry.place.line)
+        self.logger = logging.getLogger(f"brain.plugin.{entry.identity}")
+        self.deaths: dict[str, str] = {}
+        self._shared = shared
+        self._services = services
+        self._pages = pages
+        self._status = status
+        self._tasks = Tasks(self._died)
+        self._keys: list[tuple[str, str]] = []
+
+    @property
+    def metrics(self) -> Metrics:  # type: ignore[override]
+        """The process's registry, imported when a plugin first asks."""
+        return self._shared.metrics
+
+    @property
+    def http(self) -> ClientSession:
+        """One client session for the process."""
+        return self._shared.http
+
+    def service(self, name: str) -> Caller:
+        """Return a caller for a service of the file. Raises ConfigError for an unknown name."""
+        upstream = self._services.get(name)
+        if upstream is None:
+            raise ConfigError(f"there is no service '{name}'")
+        return Caller(upstream)
+
+    def serve(self, method: str, path: str, handler: OwnHandler) -> None:
+        """Answer `<base_path>/_<path>`. Raises ConfigError when another plugin serves it."""
+        key = (method.upper(), path.strip("/"))
+        if key in self._pages:
+            raise ConfigError(f"another plugin serves {key[0]} _{key[1]} already")
+        self._pages[key] = handler
+
+    def spawn(
+        self, coroutine: Callable[[], Coroutine[Any, Any, None]], *, name: str, restart: bool = False
+    ) -> None:
+        """Run a background task until the snapshot closes."""
+        self._tasks.spawn(self._keep_running(coroutine, name) if restart else coroutine(), name=name)
+
+    async def _keep_running(
+        self, coroutine: Callable[[], Coroutine[Any, Any, None]], name: str
+    ) -> None:
+        pause = RESTART_FIRST
+        while True:
+            try:
+                await coroutine()
+            except Exception as error:
+                self._died(name, error)
+                self.logger.exception("task '%s' died, it starts again in %d s", name, pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, RESTART_MOST)
+            else:
+                return
+            finally:
+                self.deaths.pop(name, None)
+
+    def _died(self, name: str, error: BaseException) -> None:
+        self.deaths[name] = type(error).__name__
+        self._shared.count_death()
+
+    def share(self, key: str, factory: Callable[[], T]) -> T:
+        """Return a value shared by this plugin's instances in this process."""
+        full = (self.entry.plugin, key)
+        self._keys.append(full)
+        return self._shared.take(full, factory)
+
+    def status(self) -> GatewayStatus:
+        """Return what the gateway counts itself."""
+        return self._status()
+
+    async def stop_tasks(self) -> None:
+        """Cancel what runs."""
+        await self._tasks.cancel()
+
+    def release(self) -> None:
+        """Give shared values back."""
+        for key in self._keys:
+            self._shared.give_back(key)
+        self._keys.clear()
+
+

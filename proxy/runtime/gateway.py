@@ -1,0 +1,161 @@
+"""The gateway: the current snapshot, and the one assignment that replaces it."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from proxy.config.models import Config
+from proxy.errors import ConfigError, GatewayError
+from proxy.plugin.catalog import Catalog
+from proxy.plugin.context import GatewayStatus, OwnHandler
+from proxy.runtime import serving
+from proxy.runtime.retired import Retired
+from proxy.runtime.shared import Shared
+from proxy.runtime.snapshot import Snapshot
+from proxy.tasks import Tasks
+from proxy.version import VERSION
+
+if TYPE_CHECKING:
+    from proxy.server.protocol import ClientConnection
+    from proxy.server.request import Request
+    from proxy.server.server import GatewayServer
+
+log = logging.getLogger("brain.gateway")
+
+RESTART_ONLY = ("listen", "admin", "control", "workers", "state_dir")
+"""Keys of `gateway:` that bind something at start; a reload that changes them is refused."""
+
+
+class Gateway:
+    """Serves requests on the current snapshot and replaces it on reload."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.shared = Shared()
+        self.tasks = Tasks()
+        self.server: GatewayServer | None = None
+        self.draining = False
+        self.reloads: Counter[str] = Counter()
+        self.last_error: str | None = None
+        self.loaded_at = 0.0
+        self.public_pages: Mapping[tuple[str, str], OwnHandler] = {}
+        self._snapshot: Snapshot | None = None
+        self._retired = Retired(self.tasks)
+        self._retries: Counter[tuple[str, str]] = Counter()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What runs now. Raises GatewayError before the first load."""
+        if self._snapshot is None:
+            raise GatewayError("gateway_failed", log="nothing is loaded")
+        return self._snapshot
+
+    @property
+    def loaded(self) -> bool:
+        """Whether there is a snapshot."""
+        return self._snapshot is not None
+
+    # -- what the server asks
+
+    async def serve(self, connection: ClientConnection, request: Request) -> bool:
+        """Serve one request on the snapshot of this moment."""
+        return await serving.serve(self.snapshot, connection, request)
+
+    async def refuse(
+        self, connection: ClientConnection, request: Request, error: GatewayError
+    ) -> bool:
+        """Answer what never becomes a request."""
+        return await serving.refuse(self.snapshot, connection, request, error)
+
+    # -- load and reload
+
+    async def apply(self, config: Config) -> None:
+        """Build a snapshot of `config` aside, swap by one assignment, let the old one drain.
+
+        Raises ConfigError, and what ran before runs on.
+        """
+        old = self._snapshot
+        if old is not None:
+            _refuse_restart_only(old.config, config)
+        fresh = Snapshot(config, self.shared, self.tasks)
+        # A collection while 10,000 routes are being made would stop the loop for their number.
+        gc.disable()
+        try:
+            await fresh.build(self.catalog, old, self.status, self.public_pages)
+        except BaseException:
+            await fresh.close()
+            raise
+        finally:
+            gc.enable()
+        self._snapshot = fresh
+        self.loaded_at = time.time()
+        gc.freeze()
+        self._follow(config)
+        if old is not None:
+            self._retired.add(old)
+
+    def _follow(self, config: Config) -> None:
+        if self.server is not None:
+            self.server.limits = config.gateway.limits
+            self.server.timeouts = config.gateway.timeouts
+            self.server.exempt = self.snapshot.trusted.__contains__
+
+    def count_reload(self, error: str | None) -> None:
+        """Remember how a reload ended, for /ready, status and metrics."""
+        self.reloads["refused" if error else "ok"] += 1
+        self.last_error = error
+
+    # -- what is shown
+
+    def status(self) -> GatewayStatus:
+        """Return what the gateway counts itself."""
+        snapshot = self.snapshot
+        upstreams = list(snapshot.upstreams.values())
+        return GatewayStatus(
+            version=VERSION,
+            revision=snapshot.revision,
+            loaded_at=self.loaded_at,
+            reloads={"ok": self.reloads["ok"], "refused": self.reloads["refused"]},
+            snapshots=1 + len(self._retired),
+            connections=0 if self.server is None else self.server.open_connections,
+            in_flight=self.in_flight,
+            retries={
+                (upstream.name, reason): count
+                for upstream in upstreams
+                for reason, count in upstream.retries.items()
+            },
+            upstreams=[upstream.status() for upstream in upstreams if upstream.used],
+        )
+
+    @property
+    def in_flight(self) -> int:
+        """Requests under way, on all snapshots."""
+        current = 0 if self._snapshot is None else self._snapshot.in_flight
+        return current + self._retired.in_flight
+
+    # -- end
+
+    async def close(self) -> None:
+        """Close what runs and all that still drains."""
+        await self._retired.close()
+        if self._snapshot is not None:
+            await self._snapshot.close()
+        await self.tasks.join(1.0)
+        await self.tasks.cancel()
+        await self.shared.close()
+
+
+def _refuse_restart_only(old: Config, new: Config) -> None:
+    changed = [
+        key for key in RESTART_ONLY if getattr(old.gateway, key) != getattr(new.gateway, key)
+    ]
+    if changed:
+        names = ", ".join(f"gateway.{key}" for key in changed)
+        raise ConfigError(f"{names} can't change while running", hint="restart the gateway")
+
+

@@ -1,0 +1,58 @@
+"""Snapshots that were replaced and still have requests: they drain, then they close."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from proxy.runtime.snapshot import Snapshot
+from proxy.tasks import Tasks
+
+log = logging.getLogger("brain.snapshot")
+
+MOST = 8
+LONGEST = 3600.0
+
+
+class Retired:
+    """At most `MOST` old snapshots for at most `LONGEST` seconds; then their streams are cut."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+        self._draining: dict[Snapshot, asyncio.Task[None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._draining)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests still on old snapshots."""
+        return sum(snapshot.in_flight for snapshot in self._draining)
+
+    def add(self, snapshot: Snapshot) -> None:
+        """Let `snapshot` finish what it has."""
+        while len(self._draining) >= MOST:
+            oldest = next(iter(self._draining))
+            log.warning("more than %d old snapshots: the streams of %s are cut", MOST, oldest)
+            self._draining.pop(oldest).cancel()
+            oldest.cut()
+        task = self._tasks.spawn(self._drain(snapshot), name=f"drain {snapshot.revision[:12]}")
+        self._draining[snapshot] = task
+
+    async def _drain(self, snapshot: Snapshot) -> None:
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LONGEST):
+                    await snapshot.quiet()
+            snapshot.cut()
+        finally:
+            self._draining.pop(snapshot, None)
+            await snapshot.close()
+
+    async def close(self) -> None:
+        """Cut and close all that are left."""
+        tasks = list(self._draining.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,92 @@
+"""A compiled route: everything about it that can be known before a request comes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy.config.models import PathPattern, RouteSpec
+from proxy.rewriting import Bases
+from proxy.templates import Template
+from proxy.upstream.head import HeadBounds
+
+if TYPE_CHECKING:
+    from proxy.plugin.base import Handler
+    from proxy.upstream.pool import Upstream
+
+PATH_ROOTS = ("request", "principal", "claims", "service")
+
+
+class Route:
+    """One route of a snapshot: its match, its folded chain and its upstream."""
+
+    __slots__ = (
+        "authorities",
+        "bounds",
+        "chain",
+        "forward_token",
+        "limits",
+        "name",
+        "rewrite",
+        "service",
+        "spec",
+        "timeouts",
+        "upstream",
+    )
+
+    def __init__(self, spec: RouteSpec, upstream: Upstream, chain: Handler) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.service = spec.service
+        self.upstream = upstream
+        self.chain = chain
+        self.timeouts = spec.timeouts
+        self.limits = spec.limits
+        self.forward_token = spec.forward_token
+        limits = spec.limits
+        self.bounds = HeadBounds(limits.response_field, limits.response_head, limits.response_fields)
+        self.rewrite = None if spec.rewrite is None else Template.compile(spec.rewrite, PATH_ROOTS)
+        self.authorities = tuple(target.spec.authority.lower() for target in upstream.targets)
+
+    def __repr__(self) -> str:
+        return f"<Route {self.name}>"
+
+    def path_value(self, name: str, path: str) -> str | None:
+        """Return the canonical segment that `{name}` stands for."""
+        pattern = self.spec.match.path
+        if name not in pattern.names:
+            return None
+        at = [i for i, segment in enumerate(pattern.segments) if segment is None][pattern.names.index(name)]
+        for prefix in self.spec.prefixes or ("",):
+            if path.startswith(prefix):
+                segments = path[len(prefix) :].split("/")[1:]
+                return segments[at] if at < len(segments) else None
+        return None
+
+    def bases(self, prefix: str, sent_host: str) -> Bases:
+        """Return the two views of this route's place, for one that came under `prefix`."""
+        public = prefix if self.spec.strip else ""
+        authorities = self.authorities if sent_host in self.authorities else (*self.authorities, sent_host)
+        return Bases(self.upstream.spec.path, public, authorities)
+
+
+class NoRoute:
+    """What stands in an exchange for a route that there is none of."""
+
+    name = "-"
+    service: str | None = None
+    forward_token = False
+
+    def path_value(self, name: str, path: str) -> str | None:
+        """No route, no segments."""
+        return None
+
+
+NO_ROUTE = NoRoute()
+
+
+def literal_depth(pattern: PathPattern) -> int:
+    """Count the literal segments before the first `{name}`."""
+    for depth, segment in enumerate(pattern.segments):
+        if segment is None:
+            return depth
+    return len(pattern.segments)

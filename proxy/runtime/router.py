@@ -1,0 +1,178 @@
+"""From a request to the route that takes it: O(length of the path), however many routes there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from aiohttp import web
+from multidict import CIMultiDictProxy
+
+from proxy.config.models import Match, ValueTest
+from proxy.errors import GatewayError
+from proxy.runtime.route import Route, literal_depth
+
+
+class Asked(Protocol):
+    """What the predicates look at."""
+
+    @property
+    def headers(self) -> CIMultiDictProxy[str]: ...
+
+    @property
+    def query(self) -> object: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A route under one of its public prefixes, with the rank that orders it among others.
+
+    Lower ranks win: literal exact path, longest literal prefix, exact before `/*`, more predicates,
+    listed order.
+    """
+
+    route: Route
+    prefix: str
+    depth: int
+    rank: tuple[int, ...]
+    methods: frozenset[str]
+    match: Match
+    plain: bool
+
+
+@dataclass(slots=True)
+class _Node:
+    children: dict[str, _Node] = field(default_factory=dict)
+    any: _Node | None = None
+    exact: list[Candidate] = field(default_factory=list)
+    below: list[Candidate] = field(default_factory=list)
+
+
+class Router:
+    """A tree of canonical segments. Built once; matching changes nothing."""
+
+    def __init__(self) -> None:
+        self._root = _Node()
+        self._order = 0
+
+    def add(self, route: Route) -> None:
+        """Add `route` under each of its prefixes."""
+        self._order += 1
+        for prefix in route.spec.prefixes or ("",):
+            self._place(candidate_of(route, prefix, self._order))
+
+    def _place(self, candidate: Candidate) -> None:
+        pattern = candidate.match.path
+        node = self._root
+        for segment in (*candidate.prefix.split("/")[1:], *pattern.segments):
+            if segment is None:
+                node.any = node.any or _Node()
+                node = node.any
+            else:
+                node = node.children.setdefault(segment, _Node())
+        places = node.below if pattern.prefix else node.exact
+        places.append(candidate)
+        places.sort(key=lambda one: one.rank)
+
+    def find(self, path: str, method: str, request: web.BaseRequest) -> Candidate | None:
+        """Return the winning candidate for a canonical path, None when no path matches.
+
+        Raises GatewayError `method_not_allowed` with `Allow` when a path matches and only methods
+        fail.
+        """
+        segments = path.split("/")
+        if segments[-1] == "":
+            segments.pop()
+        found: list[Candidate] = []
+        _collect(self._root, segments, 1, found)
+        if len(found) > 1:
+            found.sort(key=lambda one: one.rank)
+        for candidate in found:
+            if candidate.plain or _takes(candidate, method, request):
+                return candidate
+        _refuse_method(found, method, request)
+        return None
+
+    def children(self) -> Iterable[dict[str, _Node]]:
+        """Yield the tree's mappings, so that a large one can be taken apart in slices."""
+        waiting = [self._root]
+        while waiting:
+            node = waiting.pop()
+            waiting.extend(node.children.values())
+            if node.any is not None:
+                waiting.append(node.any)
+            yield node.children
+
+
+def candidate_of(route: Route, prefix: str, order: int) -> Candidate:
+    """Return `route` as it stands under `prefix`, `order` telling where it was listed."""
+    match = route.spec.match
+    pattern = match.path
+    depth = prefix.count("/")
+    literal = depth + literal_depth(pattern)
+    is_literal = not pattern.prefix and not pattern.names
+    rank = (not is_literal, -literal, pattern.prefix, -match.predicates, order)
+    methods = match.methods | {"HEAD"} if "GET" in match.methods else match.methods
+    plain = not match.predicates
+    return Candidate(route, prefix, depth, rank, methods, match, plain)
+
+
+def _collect(node: _Node, segments: list[str], at: int, found: list[Candidate]) -> None:
+    if node.below:
+        found.extend(node.below)
+    if at == len(segments):
+        found.extend(node.exact)
+        return
+    child = node.children.get(segments[at])
+    if child is not None:
+        _collect(child, segments, at + 1, found)
+    if node.any is not None:
+        _collect(node.any, segments, at + 1, found)
+
+
+def _takes(candidate: Candidate, method: str, request: web.BaseRequest) -> bool:
+    methods = candidate.methods
+    return (not methods or method in methods) and _takes_but_method(candidate.match, request)
+
+
+def _takes_but_method(match: Match, request: web.BaseRequest) -> bool:
+    if match.hosts and not _host_matches(match.hosts, request.headers.get("Host", "")):
+        return False
+    if match.headers and not all(_holds(test, request.headers.getall) for test in match.headers):
+        return False
+    return not match.query or all(_holds(test, request.query.getall) for test in match.query)
+
+
+def _holds(test: ValueTest, values_of: Callable[[str, list[str]], list[str]]) -> bool:
+    values = values_of(test.name, [])
+    if not test.present:
+        return not values
+    if test.value is None:
+        return bool(values)
+    if test.prefix:
+        return any(value.startswith(test.value) for value in values)
+    return test.value in values
+
+
+def _host_matches(hosts: tuple[str, ...], sent: str) -> bool:
+    host = sent.lower()
+    bare = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    for wanted in hosts:
+        if wanted.startswith("*.") and bare.endswith(wanted[1:]) and len(bare) > len(wanted) - 1:
+            return True
+        if wanted in (host, bare):
+            return True
+    return False
+
+
+def _refuse_method(found: list[Candidate], method: str, request: web.BaseRequest) -> None:
+    allowed = {
+        name
+        for candidate in found
+        if candidate.methods and method not in candidate.methods
+        if _takes_but_method(candidate.match, request)
+        for name in candidate.methods
+    }
+    if allowed:
+        raise GatewayError("method_not_allowed", headers={"Allow": ", ".join(sorted(allowed | {"OPTIONS"}))})

@@ -1,0 +1,80 @@
+"""What outlives a snapshot: shared values of plugins, the metrics registry, the client session."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
+    from proxy.plugin.metrics import MetricRegistry
+
+T = TypeVar("T")
+HTTP_TIMEOUT = 5.0
+
+log = logging.getLogger("brain.plugin")
+
+
+class Shared:
+    """One per process. Values are counted by their users; the last one to leave closes them."""
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[str, str], Any] = {}
+        self._users: dict[tuple[str, str], int] = {}
+        self._metrics: MetricRegistry | None = None
+        self._http: ClientSession | None = None
+        self.deaths = 0
+
+    def take(self, key: tuple[str, str], factory: Callable[[], T]) -> T:
+        """Return the value of `key`, made by the first who asks."""
+        if key not in self._values:
+            self._values[key] = factory()
+        self._users[key] = self._users.get(key, 0) + 1
+        value: T = self._values[key]
+        return value
+
+    def give_back(self, key: tuple[str, str]) -> None:
+        """One user less."""
+        self._users[key] -= 1
+        if self._users[key]:
+            return
+        del self._users[key]
+        close = getattr(self._values.pop(key), "close", None)
+        if close is not None:
+            try:
+                close()
+            except Exception:
+                log.exception("shared value %s failed to close", key)
+
+    def count_death(self) -> None:
+        """One more background task died."""
+        self.deaths += 1
+
+    @property
+    def metrics(self) -> MetricRegistry:
+        """The registry, made (and prometheus_client imported) when first asked for."""
+        if self._metrics is None:
+            from proxy.plugin.metrics import MetricRegistry  # noqa: PLC0415  heavy import
+
+            self._metrics = MetricRegistry()
+        return self._metrics
+
+    @property
+    def http(self) -> ClientSession:
+        """The client session: no cookies, no environment proxy, 5 s in all."""
+        if self._http is None or self._http.closed:
+            from aiohttp import ClientSession, ClientTimeout, DummyCookieJar  # noqa: PLC0415
+
+            self._http = ClientSession(
+                cookie_jar=DummyCookieJar(),
+                timeout=ClientTimeout(total=HTTP_TIMEOUT),
+                trust_env=False,
+            )
+        return self._http
+
+    async def close(self) -> None:
+        """Close the session."""
+        if self._http is not None:
+            await self._http.close()

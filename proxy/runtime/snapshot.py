@@ -1,0 +1,194 @@
+"""What runs: compiled routes, chains, upstreams and plugins, built of one Config and never changed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from time import perf_counter
+from typing import TypeVar
+
+from aiohttp import web
+
+from proxy.config.models import Access, Config, Entry, RouteSpec, UpstreamSpec
+from proxy.errors import ConfigError, GatewayError
+from proxy.forwarded import Networks
+from proxy.plugin.answer import Answer
+from proxy.plugin.base import Handler
+from proxy.plugin.catalog import Catalog
+from proxy.plugin.context import GatewayStatus, OwnHandler
+from proxy.plugin.exchange import EXCHANGE
+from proxy.plugin.stages import Stage
+from proxy.runtime.chain import Held, authenticate_link, guarded, link
+from proxy.runtime.context import Context
+from proxy.runtime.fields import RequestRules
+from proxy.runtime.forward import forward
+from proxy.runtime.instances import Instances
+from proxy.runtime.route import Route
+from proxy.runtime.router import Candidate, Router, candidate_of
+from proxy.runtime.shared import Shared
+from proxy.server.protocol import ClientConnection
+from proxy.tasks import Tasks
+from proxy.upstream.pool import Upstream
+
+log = logging.getLogger("brain.snapshot")
+T = TypeVar("T")
+
+SLICE = 0.004
+"""Seconds of building after which the loop gets its turn."""
+
+
+async def in_slices(items: Iterable[T]) -> AsyncIterator[T]:
+    """Yield `items`, giving the loop its turn whenever a slice of time is used up."""
+    until = perf_counter() + SLICE
+    for item in items:
+        yield item
+        if perf_counter() > until:
+            await asyncio.sleep(0)
+            until = perf_counter() + SLICE
+
+
+class Snapshot:
+    """One revision, running. Requests enter and leave; the last one out of a retired one closes it."""
+
+    def __init__(self, config: Config, shared: Shared, tasks: Tasks) -> None:
+        self.config = config
+        self.revision = config.revision
+        self.tasks = tasks
+        self.router = Router()
+        self.fallback: Candidate | None = None
+        self.trusted = Networks(config.gateway.trusted_proxies)
+        self.upstreams: dict[UpstreamSpec, Upstream] = {}
+        self.pages: dict[tuple[str, str], Handler] = {}
+        self._serving: set[ClientConnection] = set()
+        self._shared = shared
+        self._own_pages: dict[tuple[str, str], OwnHandler] = {}
+        self._services: dict[str, Upstream] = {}
+        self._folded: dict[tuple[object, ...], Handler] = {}
+        self._quiet: asyncio.Future[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Snapshot {self.revision[:12]} in_flight={self.in_flight}>"
+
+    # -- building
+
+    async def build(
+        self,
+        catalog: Catalog,
+        previous: Snapshot | None,
+        status: Callable[[], GatewayStatus],
+        public_pages: Mapping[tuple[str, str], OwnHandler],
+    ) -> None:
+        """Compile everything aside of what runs. Raises ConfigError; then call `close`."""
+        config = self.config
+        known = {} if previous is None else previous.upstreams
+        ordered: list[Upstream] = []
+        async for spec in in_slices(config.upstreams):
+            ordered.append(self._upstream(spec, known))
+        self._services = {service.name: ordered[service.upstream] for service in config.services}
+        self.instances = Instances(catalog, lambda entry: self._context(entry, status))
+        await self.instances.build(config.entries)
+        self._prepare_chains(public_pages)
+        async for route in in_slices(config.routes):
+            self.router.add(self._route(route, ordered))
+        if config.fallback is not None:
+            self.fallback = candidate_of(self._route(config.fallback, ordered), "", 0)
+
+    def _upstream(self, spec: UpstreamSpec, known: Mapping[UpstreamSpec, Upstream]) -> Upstream:
+        upstream = self.upstreams.get(spec)
+        if upstream is None:
+            upstream = self.upstreams[spec] = known.get(spec) or Upstream(spec)
+            upstream.acquire()
+        return upstream
+
+    def _context(self, entry: Entry, status: Callable[[], GatewayStatus]) -> Context:
+        return Context(entry, self._shared, self._services, self._own_pages, status)
+
+    def _prepare_chains(self, public_pages: Mapping[tuple[str, str], OwnHandler]) -> None:
+        held = self.instances.held
+        config = self.config
+        protected = {name for one in held for name in one.plugin.protects}
+        self.rules = RequestRules(protected, config.gateway.limits.hops)
+        around = [held[index] for index in config.global_chain]
+        observing = [one for one in around if one.plugin.stage is Stage.OBSERVE]
+        self.refusing_chain = self._fold(around, guarded("gateway", _refuse))
+        self.observing_chain = self._fold(observing, guarded("gateway", _refuse))
+        base = config.gateway.base_path
+        own = {(method, f"{base}/_{path}"): page for (method, path), page in self._own_pages.items()}
+        for key, page in {**own, **public_pages}.items():
+            self.pages[key] = self._fold(around, guarded("gateway", page))
+
+    def _fold(self, around: Sequence[Held], handler: Handler) -> Handler:
+        for one in reversed(around):
+            handler = link(one, handler)
+        return handler
+
+    def _route(self, spec: RouteSpec, upstreams: Sequence[Upstream]) -> Route:
+        return Route(spec, upstreams[spec.upstream], self._chain(spec))
+
+    def _chain(self, spec: RouteSpec) -> Handler:
+        """Fold a route's chain; routes with the same chain share it, as the route is looked up later."""
+        key = (spec.chain, spec.authenticators, spec.access)
+        chain = self._folded.get(key)
+        if chain is None:
+            chain = self._folded[key] = self._fold_route(spec)
+        return chain
+
+    def _fold_route(self, spec: RouteSpec) -> Handler:
+        held = self.instances.held
+        asked = [held[index] for index in spec.authenticators]
+        around = [held[index] for index in spec.chain if index not in spec.authenticators]
+        outer = [one for one in around if one.plugin.stage <= Stage.AUTHENTICATE]
+        handler = self._fold([one for one in around if one not in outer], guarded("gateway", forward))
+        if spec.access is not Access.PUBLIC:
+            if not asked:
+                raise ConfigError(f"{spec.place}: route '{spec.name}' lets anyone in")
+            handler = authenticate_link(asked, spec.access, handler)
+        return self._fold(outer, handler)
+
+    # -- life
+
+    @property
+    def in_flight(self) -> int:
+        """Requests on this snapshot: a connection has one at a time."""
+        return len(self._serving)
+
+    def enter(self, connection: ClientConnection) -> None:
+        """A request begins."""
+        self._serving.add(connection)
+
+    def leave(self, connection: ClientConnection) -> None:
+        """A request is over."""
+        self._serving.discard(connection)
+        if self._quiet is not None and not self._serving and not self._quiet.done():
+            self._quiet.set_result(None)
+
+    async def quiet(self) -> None:
+        """Wait until no request is on this snapshot."""
+        if self._serving:
+            self._quiet = asyncio.get_running_loop().create_future()
+            await self._quiet
+
+    def cut(self) -> None:
+        """Break the connections whose requests are still on this snapshot."""
+        for connection in list(self._serving):
+            connection.abort()
+
+    async def close(self) -> None:
+        """Close plugins and idle connections, and take large mappings apart in slices.
+
+        Works after half a `build`. Dropping 10,000 routes at once would stop the loop.
+        """
+        if hasattr(self, "instances"):
+            await self.instances.close()
+        for upstream in self.upstreams.values():
+            upstream.release()
+        self.upstreams.clear()
+        self._folded.clear()
+        self.pages.clear()
+        async for children in in_slices(list(self.router.children())):
+            children.clear()
+
+
+async def _refuse(request: web.BaseRequest) -> Answer:
+    raise request[EXCHANGE].error or GatewayError("no_route")

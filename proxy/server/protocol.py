@@ -1,0 +1,376 @@
+"""The hardened server side of one client connection.
+
+Everything here that begins with an underscore and belongs to aiohttp is pinned by
+`tests/server/test_pinned_names.py`: no other folder uses such names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import socket
+import struct
+import termios
+from typing import TYPE_CHECKING, Any, Protocol
+
+from aiohttp.http import HttpVersion11
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
+
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from proxy.errors import GatewayError
+from proxy.forwarded import forwarded_lines
+from proxy.server.checks import check, from_parser
+from proxy.server.request import Request
+from proxy.timer import Deadline
+
+if TYPE_CHECKING:
+    from aiohttp.streams import StreamReader
+
+    from proxy.plugin.exchange import Client
+    from proxy.server.server import GatewayServer
+
+UNREADABLE = RawRequestMessage(
+    "-", "", HttpVersion11, CIMultiDictProxy(CIMultiDict()), (), True, None, False, False, URL("/")
+)
+"""Stands in for a request that could not be parsed."""
+
+LINGER_SECONDS = 2.0
+LINGER_BYTES = 1024 * 1024
+
+
+class Tunnel(Protocol):
+    """Takes the connection's bytes once both sides have switched protocols."""
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]: ...
+
+    def feed_eof(self) -> None: ...
+
+
+class Reader(Protocol):
+    """Whoever feeds this connection and must hold while the client is behind."""
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
+class ClientConnection(RequestHandler):
+    """One client: parses requests, serves them one after the other, ends well.
+
+    aiohttp's `start`, its timers and its error answers are replaced: theirs cut a half-sent head
+    silently, answer as HTTP/1.0 text and reuse a connection after an early answer. One task serves
+    all requests of a connection; aiohttp would make one more for each.
+    """
+
+    __slots__ = (
+        "_forwarded",
+        "_head_bytes",
+        "_head_started",
+        "_linger_waiter",
+        "_lingered",
+        "_payload",
+        "_reader",
+        "_stall_seconds",
+        "_stalled_at",
+        "_timer",
+        "_write_timer",
+        "address",
+        "closing",
+        "cut",
+        "oversized",
+        "scheme",
+        "serving",
+    )
+
+    _manager: GatewayServer  # type: ignore[assignment]
+
+    def __init__(self, server: GatewayServer, *, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
+        super().__init__(server, loop=loop, **kwargs)
+        self._timer = Deadline(loop, self._on_timer)
+        self._write_timer = Deadline(loop, self._on_write_stall)
+        self._stall_seconds = 30.0
+        self._stalled_at = 0
+        self._head_bytes = 0
+        self._head_started = False
+        self._payload: StreamReader | None = None
+        self._reader: Reader | None = None
+        self._linger_waiter: asyncio.Future[None] | None = None
+        self._lingered = 0
+        self._forwarded: tuple[tuple[object, ...], bytes] = ((), b"")
+        self.address = ""
+        self.scheme = "http"
+        self.serving = False
+        self.closing = False
+        self.cut = False
+        self.oversized = False
+
+    # -- life
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        peer = transport.get_extra_info("peername")
+        self.address = peer[0] if isinstance(peer, tuple) else ""
+        if transport.get_extra_info("sslcontext") is not None:
+            self.scheme = "https"
+        if not self._manager.admit(self.address):
+            transport.abort()  # type: ignore[attr-defined]
+            return
+        super().connection_made(transport)
+        self._timer.set(self._manager.timeouts.head)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._timer.close()
+        self._write_timer.close()
+        if self._task_handler is None and self._manager is None:
+            return
+        server = self._manager
+        super().connection_lost(exc)
+        if server is not None:
+            server.dismiss(self.address)
+        if self._linger_waiter is not None and not self._linger_waiter.done():
+            self._linger_waiter.set_result(None)
+
+    def drain(self) -> None:
+        """Answer what is under way with `Connection: close`; close at once when there is nothing."""
+        self.closing = True
+        if not self.serving and not self._messages and not self._head_started and not self._unread():
+            self.force_close()
+
+    def _unread(self) -> bool:
+        """Whether the kernel holds bytes of this client that were not read yet: a request, maybe."""
+        sock = None if self.transport is None else self.transport.get_extra_info("socket")
+        if sock is None:
+            return False
+        return fcntl.ioctl(sock.fileno(), termios.FIONREAD, b"\0" * 4) != b"\0" * 4
+
+    def abort(self) -> None:
+        """Break the connection so that the client can't take it for a clean end: a reset."""
+        transport = self.transport
+        if transport is None:
+            return
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            # Without SO_LINGER 0 both close() and abort() send a FIN, which ends a close-delimited
+            # body as if it were whole.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+
+    # -- reading
+
+    def data_received(self, data: bytes) -> None:
+        if self._linger_waiter is not None:
+            self._discard(data)
+            return
+        before = len(self._messages)
+        super().data_received(data)
+        if len(self._messages) > before:
+            self._check_arrived(len(data))
+        elif not self.serving and self._payload_parser is None:
+            self._head_goes_on(len(data))
+
+    def _check_arrived(self, size: int) -> None:
+        if type(self._messages[-1][0]) is _ErrInfo and self.serving and self._payload is not None:
+            # The error is in the body under way: its reader must hear of it.
+            if not self._payload.is_eof():
+                self._payload.set_exception(RequestPayloadError("malformed body"))
+        if self._head_bytes + size > self._manager.limits.header_total:
+            self._check_size()
+        self._head_bytes = 0
+        self._head_started = False
+
+    def _check_size(self) -> None:
+        limit = self._manager.limits.header_total
+        for message, _ in self._messages:
+            if type(message) is _ErrInfo:
+                continue
+            if sum([len(n) + len(v) + 4 for n, v in message.raw_headers]) > limit:
+                self.oversized = True
+
+    def _head_goes_on(self, size: int) -> None:
+        self._head_bytes += size
+        if not self._head_started:
+            self._head_started = True
+            self._timer.set(self._manager.timeouts.head)
+        limits = self._manager.limits
+        # The parser bounds each field and their number; their sum is bounded here.
+        if self._head_bytes > limits.request_line + limits.header_total + 1024:
+            self._refuse_head("head_too_large")
+
+    def _on_timer(self) -> None:
+        if self.serving:
+            return
+        if self._head_started:
+            self._refuse_head("head_timeout")
+        else:
+            self.force_close()
+
+    def _refuse_head(self, code: str) -> None:
+        """Let `start` answer: it waits for a message, so it is given one."""
+        error = GatewayError(code)
+        self._messages.append((_ErrInfo(error.status, error, code), EMPTY_PAYLOAD))
+        self._close = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # -- serving
+
+    async def start(self) -> None:
+        """Serve requests until one side wants to end."""
+        try:
+            while await self._next():
+                pass
+        except asyncio.CancelledError:
+            self.force_close()
+            raise
+        finally:
+            self._task_handler = None
+        if self.transport is not None:
+            self.transport.close()
+
+    async def _next(self) -> bool:
+        """Serve one request. Return whether another may follow."""
+        if not self._messages:
+            if self._force_close:
+                return False
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        message, payload = self._messages.popleft()
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+            self._resume_reading_if_drained()
+        self._timer.clear()
+        self.serving = True
+        self._payload = payload
+        try:
+            keep = await self._serve(message, payload)
+        finally:
+            self.serving = False
+            self._payload = None
+        if keep:
+            self._timer.set(self._manager.timeouts.keepalive)
+        elif not payload.is_eof() or self._close:
+            await self._linger()
+        return keep
+
+    async def _serve(self, message: RawRequestMessage | _ErrInfo, payload: StreamReader) -> bool:
+        application = self._manager.application
+        if isinstance(message, _ErrInfo):
+            error = message.exc
+            if not isinstance(error, GatewayError):
+                error = from_parser(error, self.max_line_size)
+            return await application.refuse(self, self._request(UNREADABLE, EMPTY_PAYLOAD), error)
+        request = self._request(message, payload)
+        try:
+            if self.oversized:
+                raise GatewayError("head_too_large")
+            check(message)
+        except GatewayError as error:
+            return await application.refuse(self, request, error)
+        return await application.serve(self, request)
+
+    def _request(self, message: RawRequestMessage, payload: StreamReader) -> Request:
+        # No writer: an answer is relayed by the gateway. No task: it would make a cycle.
+        return Request(message, payload, self, None, None, self._loop)  # type: ignore[arg-type]
+
+    def forwarded(self, chain: str, client: Client, prefix: str, hops: int) -> bytes:
+        """Return the lines that tell an upstream who came; a connection's requests mostly share them."""
+        key = (chain, client.address, client.scheme, client.host, prefix, hops)
+        known, lines = self._forwarded
+        if known != key:
+            lines = forwarded_lines(chain, client.address, client.scheme, client.host, prefix)
+            lines += b"X-Brain-Hops: %d\r\n" % (hops + 1)
+            self._forwarded = (key, lines)
+        return lines
+
+    # -- writing
+
+    def flow(self, reader: Reader | None, stall_seconds: float) -> None:
+        """Tell `reader` to hold while the client is behind; abort after `stall_seconds` of no progress."""
+        self._reader = reader
+        self._stall_seconds = stall_seconds
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._reader is not None:
+            self._reader.pause()
+        self._stalled_at = self._buffered()
+        self._write_timer.set(self._stall_seconds)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._write_timer.clear()
+        if self._reader is not None:
+            self._reader.resume()
+
+    def _buffered(self) -> int:
+        return 0 if self.transport is None else self.transport.get_write_buffer_size()
+
+    def _on_write_stall(self) -> None:
+        waiting = self._buffered()
+        if waiting < self._stalled_at:
+            self._stalled_at = waiting
+            self._write_timer.set(self._stall_seconds)
+        else:
+            self.abort()
+
+    @property
+    def behind(self) -> bool:
+        """Whether the client has yet to read what was written."""
+        return self._paused
+
+    async def drained(self) -> None:
+        """Wait until the client has read most of what was written. Raises ConnectionError."""
+        if self._paused:
+            await self._drain_helper()
+
+    # -- ends
+
+    async def _linger(self) -> None:
+        """Half-close and read on for a while, so that a client that still sends gets the answer.
+
+        Closing at once would reset the connection, and the reset overtakes the answer
+        (RFC 9112, 9.6).
+        """
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        self._linger_waiter = self._loop.create_future()
+        if transport.can_write_eof():
+            transport.write_eof()
+        self._upgraded = False
+        transport.resume_reading()
+        try:
+            async with asyncio.timeout(LINGER_SECONDS):
+                await self._linger_waiter
+        except TimeoutError:
+            pass
+        self.force_close()
+
+    def _discard(self, data: bytes) -> None:
+        self._lingered += len(data)
+        waiter = self._linger_waiter
+        if self._lingered > LINGER_BYTES and waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    # -- tunnels
+
+    def switch(self, tunnel: Tunnel) -> None:
+        """Give all further bytes to `tunnel`; those that came early go first."""
+        self.set_parser(tunnel)  # type: ignore[arg-type]
+
+    def hold_reading(self) -> None:
+        """Stop reading from the client: the upstream is behind."""
+        if self.transport is not None:
+            self.transport.pause_reading()
+
+    def release_reading(self) -> None:
+        """Read from the client again."""
+        if self.transport is not None:
+            self.transport.resume_reading()

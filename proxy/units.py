@@ -1,0 +1,85 @@
+"""How durations, sizes, rates and percentages are written: `250ms`, `64KiB`, `50/s`, `20%`.
+
+Each parser takes the text and returns a plain number; a ValueError names the accepted form and never
+repeats the text, which may have come from the environment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_SECONDS: Mapping[str, float] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES: Mapping[str, int] = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+
+# At most 9 digits: no unit then reaches a number that a timer or a counter can't hold.
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|d)")
+_SIZE = re.compile(r"([0-9]{1,9})(B|KiB|MiB|GiB)")
+_RATE = re.compile(r"([0-9]{1,9})/(s|m|h|d)")
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%")
+
+DURATION_FORM = "a duration such as 250ms, 2s, 5m or 1h"
+SIZE_FORM = "a size such as 512B, 64KiB or 10MiB"
+RATE_FORM = "a rate such as 50/s, 100/m or 1000/h"
+PERCENT_FORM = "a percentage from 0% to 100%"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many in a period: `50/s` is `Rate(50, 1.0)`. `per` is in seconds."""
+
+    count: int
+    per: float
+
+    def __str__(self) -> str:
+        unit = next((name for name, seconds in _SECONDS.items() if seconds == self.per), None)
+        return f"{self.count}/{unit}" if unit else f"{self.count}/{self.per:g}s"
+
+
+def parse_duration(text: str) -> float:
+    """Return seconds. Raises ValueError for anything but digits and one of ms, s, m, h, d."""
+    found = _DURATION.fullmatch(text)
+    if not found:
+        raise ValueError(f"expected {DURATION_FORM}")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def parse_size(text: str) -> int:
+    """Return bytes. Raises ValueError for anything but digits and one of B, KiB, MiB, GiB."""
+    found = _SIZE.fullmatch(text)
+    if not found:
+        raise ValueError(f"expected {SIZE_FORM}")
+    return int(found[1]) * _BYTES[found[2]]
+
+
+def parse_rate(text: str) -> Rate:
+    """Return count and period. Raises ValueError for another form, and for a count of 0."""
+    found = _RATE.fullmatch(text)
+    if not found or int(found[1]) == 0:
+        raise ValueError(f"expected {RATE_FORM}")
+    return Rate(int(found[1]), _SECONDS[found[2]])
+
+
+def parse_percent(text: str) -> float:
+    """Return the share as 0.0 to 1.0. Raises ValueError for another form or more than 100%."""
+    found = _PERCENT.fullmatch(text)
+    if not found or float(found[1]) > 100:  # noqa: PLR2004  per cent
+        raise ValueError(f"expected {PERCENT_FORM}")
+    return float(found[1]) / 100
+
+
+def format_duration(seconds: float) -> str:
+    """Write seconds in the largest unit that stays whole: 600.0 is `10m`, 0.25 is `250ms`."""
+    for unit in ("h", "m", "s"):
+        if seconds and seconds % _SECONDS[unit] == 0:
+            return f"{int(seconds / _SECONDS[unit])}{unit}"
+    return f"{round(seconds * 1000)}ms" if seconds else "0s"
+
+
+def format_size(size: int) -> str:
+    """Write bytes in the largest unit that stays whole: 65536 is `64KiB`."""
+    for unit in ("GiB", "MiB", "KiB"):
+        if size and size % _BYTES[unit] == 0:
+            return f"{size // _BYTES[unit]}{unit}"
+    return f"{size}B"

@@ -1,0 +1,69 @@
+"""The head of an upstream's answer: its bounds, and what it says of the body behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from proxy.errors import GatewayError
+from proxy.headers import Field
+
+
+@dataclass(frozen=True, slots=True)
+class HeadBounds:
+    """Most bytes of one field, most of all fields, most fields."""
+
+    field: int = 32 * 1024
+    total: int = 64 * 1024
+    count: int = 200
+
+    def check(self, fields: Sequence[Field]) -> None:
+        """Raise GatewayError `upstream_head_too_large` when the fields together are over."""
+        # Few heads are anywhere near: count bytes only where the bound could be reached.
+        if len(fields) * self.field <= self.total:
+            return
+        if sum([len(name) + len(value) + 4 for name, value in fields]) > self.total:
+            raise GatewayError("upstream_head_too_large")
+
+
+class Head:
+    """A final status line with its raw fields, and how its body is framed (RFC 9112, 6.3).
+
+    `length` is the Content-Length in bytes or None; `delimited` is False when only the end of the
+    connection ends the body. Raises GatewayError `upstream_invalid_response` for a length that is no
+    number, or that contradicts another.
+    """
+
+    __slots__ = ("chunked", "delimited", "fields", "has_body", "length", "reason", "status", "version")
+
+    def __init__(
+        self, status: int, reason: bytes, fields: list[Field], version: str, method: str
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.fields = fields
+        self.version = version
+        self.length: int | None = None
+        self.chunked = False
+        for name, value in fields:
+            size = len(name)
+            if size == 14 and name.lower() == b"content-length":
+                self._set_length(value)
+            elif size == 17 and name.lower() == b"transfer-encoding":
+                self._set_coding(value)
+        self.has_body = method != "HEAD" and status >= 200 and status not in _BODILESS
+        self.delimited = not self.has_body or self.chunked or self.length is not None
+
+    def _set_length(self, value: bytes) -> None:
+        if not value.isdigit() or self.length not in (None, int(value)):
+            raise GatewayError("upstream_invalid_response", log="bad Content-Length")
+        self.length = int(value)
+
+    def _set_coding(self, value: bytes) -> None:
+        if self.chunked or value.strip().lower() != b"chunked":
+            raise GatewayError("upstream_invalid_response", log="unknown Transfer-Encoding")
+        self.chunked = True
+
+
+_BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)

@@ -1,0 +1,103 @@
+"""One address of an upstream: opening a connection to it, each step with its own timer and code."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from proxy.config.models import TargetSpec, Timeouts, UpstreamTls
+from proxy.errors import GatewayError
+from proxy.plugin.exchange import Attempt, now_since
+from proxy.upstream.connection import Connection
+from proxy.upstream.resolver import Resolver, SocketAddress
+
+T = TypeVar("T")
+
+
+class Target:
+    """A target and its idle connections, the most recently used last."""
+
+    __slots__ = ("_context", "_resolver", "_server_name", "idle", "label", "spec")
+
+    def __init__(self, spec: TargetSpec, tls: UpstreamTls, resolver: Resolver, context: ssl.SSLContext | None) -> None:
+        self.spec = spec
+        self.label = str(spec)
+        self.idle: list[Connection] = []
+        self._resolver = resolver
+        self._context = context
+        self._server_name = tls.server_name or spec.host
+
+    def __repr__(self) -> str:
+        return f"<Target {self.label} idle={len(self.idle)}>"
+
+    async def connect(self, timeouts: Timeouts, attempt: Attempt, started: float) -> Connection:
+        """Open a connection: resolve, connect, TLS. Raises GatewayError with the step's own code."""
+        spec = self.spec
+        addresses = await _within(
+            timeouts.resolve, self._resolver.resolve(spec.host, spec.port), "upstream_resolve_timeout"
+        )
+        attempt.resolved = now_since(started)
+        sock = await _within(timeouts.connect, _connect_any(addresses), "upstream_connect_timeout")
+        attempt.connected = now_since(started)
+        connection = await self._adopt(sock, timeouts)
+        attempt.secured = now_since(started) if self._context is not None else None
+        return connection
+
+    async def _adopt(self, sock: socket.socket, timeouts: Timeouts) -> Connection:
+        loop = asyncio.get_running_loop()
+        connection = Connection(loop, self.label)
+        if self._context is None:
+            await loop.create_connection(lambda: connection, sock=sock)
+            return connection
+        handshake = loop.create_connection(
+            lambda: connection, sock=sock, ssl=self._context, server_hostname=self._server_name
+        )
+        try:
+            await _within(timeouts.tls, handshake, "upstream_tls_timeout")
+        except (ssl.SSLError, OSError) as error:
+            sock.close()
+            raise GatewayError("upstream_tls_failed", log=f"{self.label}: {_reason(error)}") from None
+        return connection
+
+
+async def _within(seconds: float, waited: Awaitable[T], code: str) -> T:
+    try:
+        async with asyncio.timeout(seconds):
+            return await waited
+    except TimeoutError:
+        raise GatewayError(code) from None
+
+
+async def _connect_any(addresses: tuple[SocketAddress, ...]) -> socket.socket:
+    """Try the addresses in the resolver's order (RFC 6724); the last failure is told."""
+    failure: GatewayError | None = None
+    for family, address in addresses:
+        try:
+            return await _connect(family, address)
+        except OSError as error:
+            refused = isinstance(error, ConnectionRefusedError)
+            code = "upstream_connect_refused" if refused else "upstream_connect_failed"
+            failure = GatewayError(code, log=f"{address[0]}: {error.strerror}")
+    raise failure or GatewayError("upstream_unresolved")
+
+
+async def _connect(family: socket.AddressFamily, address: tuple[str | int, ...]) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        await asyncio.get_running_loop().sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    return getattr(error, "reason", None) or type(error).__name__
