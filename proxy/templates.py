@@ -76,7 +76,9 @@ class Template:
                 continue
             end = text.find("}", found.end())
             if end < 0:
-                raise TemplateError("'${' is never closed; a literal one is written '$${'", found.start())
+                raise TemplateError(
+                    "'${' is never closed; a literal one is written '$${'", found.start()
+                )
             _check_name(text[found.end() : end], roots, found.start())
             names.append(text[found.end() : end])
             literals.append(literal)
@@ -150,7 +152,10 @@ def _forms(root: str) -> str:
     """Spell the accepted forms of a root, such as `request.id`, `request.header.NAME`."""
     if not _FORMS[root]:
         return f"'{root}' alone"
-    names = ("NAME" if key == "*" else key + (".NAME" if form else "") for key, form in _FORMS[root].items())
+    names = (
+        "NAME" if key == "*" else key + (".NAME" if form else "")
+        for key, form in _FORMS[root].items()
+    )
     return ", ".join(f"{root}.{name}" for name in names)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -38,7 +38,7 @@ def now_since(started: float) -> float:
     return perf_counter() - started
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Client:
     """The client as it is believed: what trusted proxies say, else the connection's own.
 
@@ -52,14 +52,12 @@ class Client:
     trusted: bool = False
 
 
-@dataclass(slots=True)
 class Attempt:
     """One try at an upstream. Times are seconds since the exchange began, None when not reached.
 
-    `began` is when the forwarder asked for a connection: what passed before it is the chain's.
+    Defaults stand on the class: an attempt is made for every request, and most of it stays unset.
     """
 
-    target: str = ""
     reused: bool = False
     pool: float | None = None
     resolved: float | None = None
@@ -70,31 +68,25 @@ class Attempt:
     end: float | None = None
     status: int | None = None
     code: str | None = None
-    began: float = 0.0
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+
+    def __repr__(self) -> str:
+        return f"<Attempt {self.target} status={self.status} code={self.code}>"
 
 
-@dataclass(slots=True, eq=False)
 class Exchange:
     """One request on its way: `request[EXCHANGE]`.
 
-    `path` is the canonical view of the client's path, `prefix` the public prefix by which it came. It
-    holds no reference to the request, nor to anything that holds it: a cycle per request would
-    cost the garbage collector 5-10 % CPU. `started` is a `time.perf_counter()` reading; `head_sent`
-    and `ended` are seconds since then. `received` counts body bytes from the client, `sent` to it.
-    In `on_finish`, `status` is what the client got (499: it left; 0: the connection broke before a
-    head) and `error` is what ended the exchange, be it answered as a problem or not.
+    `path` is the canonical view of the client's path, `prefix` the public prefix by which it came;
+    `started` is a `time.perf_counter()` reading, and other times are seconds since then; `sent` and
+    `received` count body bytes. It holds no reference to the request, nor to anything that holds it:
+    a cycle per request would cost the garbage collector 5-10 % CPU.
     """
 
-    route: RouteInfo
-    client: Client
-    outgoing: Outgoing
-    request_id: str
-    method: str
-    path: str
-    started: float
-    prefix: str = ""
+    request_id: str = ""
     principal: Principal | None = None
-    attempts: list[Attempt] = field(default_factory=list)
     answer: Answer | None = None
     error: GatewayError | None = None
     status: int = 0
@@ -103,6 +95,28 @@ class Exchange:
     head_sent: float | None = None
     ended: float | None = None
     callbacks: list[Callable[[Exchange], Any]] | None = None
+
+    def __init__(
+        self,
+        route: RouteInfo,
+        client: Client,
+        outgoing: Outgoing,
+        method: str,
+        path: str,
+        started: float,
+        prefix: str = "",
+    ) -> None:
+        self.route = route
+        self.client = client
+        self.outgoing = outgoing
+        self.method = method
+        self.path = path
+        self.started = started
+        self.prefix = prefix
+        self.attempts: list[Attempt] = []
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.method} {self.path} route={self.route.name} status={self.status}>"
 
     def path_value(self, name: str) -> str | None:
         """Return the segment that `{name}` of the route's path matched, percent-decoded."""

@@ -26,8 +26,9 @@ def render(
     """Return `template` with this request's values; `quote` percent-encodes them (paths, ids).
 
     `answer` is what `response` means, where the template may name it (`x-roots` of its schema).
-    Raises ValueError for a value with a control character where `quote` is not set, and GatewayError `claim_missing` (403) for a claim or principal value that is not there, and
-    `value_missing` (400) for one of the client's.
+    Raises GatewayError `claim_missing` (403) for a claim or principal value that is not there, and
+    `value_missing` (400) for one of the client's; ValueError for a value with a control character,
+    unless `quote` encodes it.
     """
     if template.literal:
         return template.render(_nothing, quote=quote)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -10,12 +9,10 @@ from urllib.parse import urlsplit
 from proxy import paths
 from proxy.config.models import Limits, Timeouts
 from proxy.errors import GatewayError
-from proxy.forwarded import client_of, forwarded_lines
-from proxy.headers import Field
-from proxy.plugin.exchange import EXCHANGE, Client, Exchange
+from proxy.forwarded import client_of
+from proxy.plugin.exchange import Client, Exchange
 from proxy.plugin.outgoing import Outgoing
 from proxy.plugin.values import render
-from proxy.runtime.passage import Passage
 from proxy.runtime.route import NO_ROUTE, Route
 from proxy.server.checks import is_host
 from proxy.server.upload import ClientUpload
@@ -34,32 +31,33 @@ def begin(snapshot: Snapshot, connection: ClientConnection, request: Request) ->
     Nothing is raised: what can't be routed gets the chain that answers with its error.
     """
     started = perf_counter()
-    method = request.method
     try:
-        target, host = _reduce(request)
+        target = request.target
+        host = request.headers.get("Host", "")
+        if target[0] != "/":
+            target, host = _reduce(request, target, host)
         raw_path, query = paths.split_target(target)
-        path = paths.canonical(raw_path)
-    except GatewayError as error:
-        return unrouted(snapshot, connection, request, error, started)
-    client, chain = client_at(snapshot, connection, request.fields, host)
-    try:
-        candidate, page = _find(snapshot, path, method, request)
-        if candidate is None:
-            return _own_page(snapshot, connection, request, path, client, started, page)
+        found = snapshot.router.known(request.method, raw_path)
+        if found is not None:
+            candidate, path, sent_path = found
+        else:
+            path = paths.canonical(raw_path)
+            page = snapshot.pages.get((request.method, path))
+            if page is not None:
+                _own_page(snapshot, connection, request, path, host, started)
+                return page
+            candidate, sent_path = _find(snapshot, request, raw_path, path)
         return _routed(
-            snapshot, connection, request, candidate, (raw_path, query, path), client, chain, started
+            snapshot, connection, request, candidate, path, raw_path, sent_path, query, host, started
         )
     except GatewayError as error:
-        return unrouted(snapshot, connection, request, error, started, path=path, client=client)
+        return unrouted(snapshot, connection, request, error, started)
 
 
-def _reduce(request: Request) -> tuple[str, str]:
-    """Return the target in origin-form and the authority, which an absolute target names itself."""
-    target = request.target
-    if target[:1] == "/":
-        return target, request.headers.get("Host", "")
+def _reduce(request: Request, target: str, host: str) -> tuple[str, str]:
+    """Return an absolute target in origin-form and its authority, which wins over Host."""
     if target == "*" and request.method == "OPTIONS":
-        return target, request.headers.get("Host", "")
+        return "/*", host
     try:
         parts = urlsplit(target)
     except ValueError:
@@ -70,31 +68,28 @@ def _reduce(request: Request) -> tuple[str, str]:
     return (behind if behind[:1] == "/" else "/" + behind), parts.netloc
 
 
-def client_at(
-    snapshot: Snapshot, connection: ClientConnection, fields: Sequence[Field], host: str
-) -> tuple[Client, str]:
-    """Return who the client is, and the X-Forwarded-For value that goes on."""
-    peer = connection.address
-    if peer not in snapshot.trusted:
-        return Client(peer, connection.scheme, host), peer
-    address, scheme, told_host, chain = client_of(peer, fields, snapshot.trusted)
-    believed_host = told_host if told_host is not None and is_host(told_host) else host
-    return Client(address, scheme or connection.scheme, believed_host, trusted=True), chain
-
-
 def _find(
-    snapshot: Snapshot, path: str, method: str, request: Request
-) -> tuple[Candidate | None, Handler | None]:
-    page = snapshot.pages.get((method, path))
-    if page is not None:
-        return None, page
+    snapshot: Snapshot, request: Request, raw_path: str, path: str
+) -> tuple[Candidate, str | None]:
+    method = request.method
     if method == "OPTIONS":
         # A preflight asks for the route that its real request will take.
         method = request.headers.get("Access-Control-Request-Method", method)
-    candidate = snapshot.router.find(path, method, request) or snapshot.fallback
+    candidate, certain = snapshot.router.find(path, method, request)
+    if candidate is None:
+        candidate, certain = snapshot.fallback, False
     if candidate is None:
         raise GatewayError("no_route")
-    return candidate, None
+    route = candidate.route
+    if not route.spec.allow_encoded_slash and paths.has_encoded_separator(raw_path):
+        raise GatewayError("bad_path")
+    if route.rewrite is not None:
+        return candidate, None
+    stripped = paths.strip(raw_path, candidate.depth) if route.spec.strip else raw_path
+    sent_path = paths.join(route.upstream.spec.path, stripped)
+    if certain and request.method != "OPTIONS":
+        snapshot.router.remember(request.method, raw_path, (candidate, path, sent_path))
+    return candidate, sent_path
 
 
 def _routed(
@@ -102,49 +97,69 @@ def _routed(
     connection: ClientConnection,
     request: Request,
     candidate: Candidate,
-    asked: tuple[str, str, str],
-    client: Client,
-    chain: str,
+    path: str,
+    raw_path: str,
+    sent_path: str | None,
+    query: str,
+    host: str,
     started: float,
 ) -> Handler:
-    raw_path, query, path = asked
     route = candidate.route
-    spec = route.spec
-    if not spec.allow_encoded_slash and paths.has_encoded_separator(raw_path):
-        raise GatewayError("bad_path")
-    fields, hops = snapshot.rules.judge(request.fields, spec)
-    public = candidate.prefix if spec.strip else ""
-    passage = request.passage = Passage(
-        route, public, connection.forwarded(chain, client, public, hops), snapshot.tasks
-    )
-    passage.wants_trailers = "TE" in request.headers and "trailers" in request.headers["TE"].lower()
+    client, chain = _client(snapshot, connection, request, host)
+    fields, hops = snapshot.rules.judge(request.fields, route.spec)
+    request.route = route
+    prefix = request.prefix = candidate.prefix if route.spec.strip else ""
+    request.forwarded = connection.forwarded(chain, client, prefix, hops)
     outgoing = Outgoing(request.method, "", fields)
-    exchange = Exchange(
-        route, client, outgoing, "", request.method, path, started, candidate.prefix
+    request.attach(
+        Exchange(route, client, outgoing, request.method, path, started, candidate.prefix)
     )
-    request[EXCHANGE] = exchange
-    outgoing.target = _target(route, request, candidate, raw_path) + query
+    if sent_path is None:
+        sent_path = _rewritten(route, request, candidate, raw_path)
+    outgoing.target = sent_path + query if query else sent_path
     if request.has_body:
-        outgoing.carry(
-            ClientUpload.of(connection, request, exchange, route.limits, route.timeouts)
-        )
+        outgoing.carry(_upload(connection, request, route.limits, route.timeouts))
     if request.upgrading:
-        if not spec.websocket:
+        if not route.spec.websocket:
             raise GatewayError("upgrade_refused")
-        passage.upgrade = True
+        request.upgrade = True
     return route.chain
 
 
-def _target(route: Route, request: Request, candidate: Candidate, raw_path: str) -> str:
+def _client(
+    snapshot: Snapshot, connection: ClientConnection, request: Request, host: str
+) -> tuple[Client, str]:
+    """Return who the client is, and the X-Forwarded-For value that goes on."""
+    peer = connection.address
+    if peer not in snapshot.trusted:
+        return connection.client(host), peer
+    address, scheme, told, chain = client_of(peer, request.fields, snapshot.trusted)
+    believed = told if told is not None and is_host(told) else host
+    return Client(address, scheme or connection.scheme, believed, trusted=True), chain
+
+
+def _rewritten(route: Route, request: Request, candidate: Candidate, raw_path: str) -> str:
+    assert route.rewrite is not None
     base = route.upstream.spec.path
-    if route.rewrite is None:
-        return paths.join(base, paths.strip(raw_path, candidate.depth) if route.spec.strip else raw_path)
-    pattern = route.spec.match.path
     written = render(route.rewrite, request, quote=True)
-    if not pattern.prefix:
-        return paths.join(base, written)
-    rest = paths.strip(raw_path, candidate.depth + len(pattern.segments))
+    pattern = route.spec.match.path
+    rest = paths.strip(raw_path, candidate.depth + len(pattern.segments)) if pattern.prefix else ""
     return paths.join(base, written.rstrip("/") + rest if rest else written)
+
+
+def _upload(
+    connection: ClientConnection, request: Request, limits: Limits, timeouts: Timeouts
+) -> ClientUpload:
+    length = None if request.chunked else int(request.headers["Content-Length"])
+    return ClientUpload(
+        connection,
+        request.content,
+        length,
+        request.exchange,
+        limits,
+        timeouts,
+        expects="Expect" in request.headers,
+    )
 
 
 def _own_page(
@@ -152,19 +167,15 @@ def _own_page(
     connection: ClientConnection,
     request: Request,
     path: str,
-    client: Client,
+    host: str,
     started: float,
-    page: Handler | None,
-) -> Handler:
-    assert page is not None
+) -> None:
+    client, _ = _client(snapshot, connection, request, host)
     fields, _ = snapshot.rules.judge(request.fields, None)
     outgoing = Outgoing(request.method, request.target, fields)
-    request[EXCHANGE] = Exchange(NO_ROUTE, client, outgoing, "", request.method, path, started)
+    request.attach(Exchange(NO_ROUTE, client, outgoing, request.method, path, started))
     if request.has_body:
-        outgoing.carry(
-            ClientUpload.of(connection, request, request[EXCHANGE], Limits(), Timeouts())
-        )
-    return page
+        outgoing.carry(_upload(connection, request, Limits(), Timeouts()))
 
 
 def unrouted(
@@ -173,17 +184,14 @@ def unrouted(
     request: Request,
     error: GatewayError,
     started: float,
-    *,
-    path: str = "",
-    client: Client | None = None,
 ) -> Handler:
     """Attach an exchange that has no route and return the global chain, which ends in `error`."""
-    if client is None:
-        client = Client(connection.address, connection.scheme, "")
-    exchange = Exchange(
-        NO_ROUTE, client, Outgoing(request.method, path, []), "", request.method, path, started
-    )
+    client, _ = _client(snapshot, connection, request, request.headers.get("Host", ""))
+    # An ambiguous path is not shown as if it had a canonical view.
+    path = "" if error.code == "bad_path" else paths.split_target(request.target)[0]
+    outgoing = Outgoing(request.method, path, [])
+    exchange = Exchange(NO_ROUTE, client, outgoing, request.method, path, started)
     exchange.error = error
-    request.passage = None
-    request[EXCHANGE] = exchange
+    request.route = None
+    request.attach(exchange)
     return snapshot.refusing_chain

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,9 +12,7 @@ from proxy.errors import GatewayError, Unauthenticated
 from proxy.plugin.answer import Answer
 from proxy.plugin.base import Authenticator, Handler, Plugin
 from proxy.plugin.exchange import EXCHANGE
-
-log = logging.getLogger("brain.plugin")
-
+from proxy.runtime.refusal import refusal
 
 @dataclass(slots=True, eq=False)
 class Held:
@@ -88,22 +85,3 @@ def _challenged(error: GatewayError, asked: Sequence[Held]) -> GatewayError:
     if given:
         error.headers["WWW-Authenticate"] = given
     return error
-
-
-def refusal(request: web.BaseRequest, error: Exception, identity: str) -> Answer:
-    """Return the Answer that an error of the link `identity` means."""
-    exchange = request[EXCHANGE]
-    if isinstance(error, web.HTTPException):
-        return _of_http_exception(error, identity)
-    if not isinstance(error, GatewayError):
-        log.error("plugin '%s' failed on route '%s'", identity, exchange.route.name, exc_info=error)
-        error = GatewayError("plugin_failed", log=f"{identity}: {type(error).__name__}")
-    return Answer.problem(
-        error, request_id=exchange.request_id, service=exchange.route.service, origin="gateway"
-    )
-
-
-def _of_http_exception(error: web.HTTPException, identity: str) -> Answer:
-    answer = Answer.of(error)
-    answer.origin = identity
-    return answer

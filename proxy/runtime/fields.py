@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from proxy import rewriting
 from proxy.config.models import Cookies, RouteSpec
 from proxy.errors import GatewayError
 from proxy.headers import FORWARDED, HOP_BY_HOP, LOWER, Field, decode, encode, is_identity, tokens
-from proxy.rewriting import Bases
+
+if TYPE_CHECKING:
+    from proxy.server.request import Request
 
 _FRAMING = frozenset({b"content-length", b"host", b"expect"})
 _HOPS = b"x-brain-hops"
@@ -101,29 +104,36 @@ def _cookie_field(field: Field, spec: RouteSpec | None) -> list[Field]:
     return [(field[0], encode(left))] if left else []
 
 
-def answer_fields(fields: Sequence[Field], spec: RouteSpec, bases: Bases) -> tuple[list[Field], bool]:
-    """Return an answer's end-to-end fields in the client's terms, and whether it is an event stream."""
+def answer_fields(fields: Sequence[Field], request: Request) -> tuple[list[Field], str]:
+    """Return an answer's end-to-end fields in the client's terms, and "events" for an event stream."""
     kept: list[Field] = []
     named: list[bytes] = []
-    events = False
+    kind = ""
     for field in fields:
         name = LOWER[field[0]]
         if name not in _NOTED:
             kept.append(field)
         elif name == b"content-type":
             kept.append(field)
-            events = field[1].lower().startswith(b"text/event-stream")
-        elif name == b"location" and spec.rewrite_location:
-            kept.append((field[0], encode(rewriting.location(decode(field[1]), bases))))
-        elif name == b"set-cookie" and spec.rewrite_cookies:
-            kept.append((field[0], encode(rewriting.set_cookie(decode(field[1]), bases))))
+            if field[1].lower().startswith(b"text/event-stream"):
+                kind = "events"
         elif name == b"connection":
             named.append(field[1])
         elif name not in HOP_BY_HOP:
-            kept.append(field)
+            kept.append(_in_public_terms(field, name, request))
     if named and not all(value in _PLAIN_CONNECTION for value in named):
         kept = _without_named(kept, named)
-    return kept, events
+    return kept, kind
+
+
+def _in_public_terms(field: Field, name: bytes, request: Request) -> Field:
+    spec = request.route.spec
+    rewrites = spec.rewrite_location if name == b"location" else spec.rewrite_cookies
+    if not rewrites:
+        return field
+    bases = request.route.bases(request.prefix, request.sent_host.lower())
+    rewrite = rewriting.location if name == b"location" else rewriting.set_cookie
+    return field[0], encode(rewrite(decode(field[1]), bases))
 
 
 _NOTED = HOP_BY_HOP | {b"content-type", b"location", b"set-cookie"}

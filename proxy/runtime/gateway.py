@@ -6,8 +6,8 @@ import gc
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine, Mapping
+from typing import TYPE_CHECKING, Any
 
 from proxy.config.models import Config
 from proxy.errors import ConfigError, GatewayError
@@ -62,15 +62,16 @@ class Gateway:
 
     # -- what the server asks
 
-    async def serve(self, connection: ClientConnection, request: Request) -> bool:
+    def serve(self, connection: ClientConnection, request: Request) -> Coroutine[Any, Any, bool]:
         """Serve one request on the snapshot of this moment."""
-        return await serving.serve(self.snapshot, connection, request)
+        assert self._snapshot is not None
+        return serving.serve(self._snapshot, connection, request)
 
-    async def refuse(
+    def refuse(
         self, connection: ClientConnection, request: Request, error: GatewayError
-    ) -> bool:
+    ) -> Coroutine[Any, Any, bool]:
         """Answer what never becomes a request."""
-        return await serving.refuse(self.snapshot, connection, request, error)
+        return serving.refuse(self.snapshot, connection, request, error)
 
     # -- load and reload
 

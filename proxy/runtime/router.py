@@ -39,6 +39,13 @@ class Candidate:
     methods: frozenset[str]
     match: Match
     plain: bool
+    by_line: bool
+
+
+Known = tuple[Candidate, str, str]
+"""A candidate, the canonical path, and the path to send."""
+
+MOST_KNOWN = 4096
 
 
 @dataclass(slots=True)
@@ -55,6 +62,7 @@ class Router:
     def __init__(self) -> None:
         self._root = _Node()
         self._order = 0
+        self._known: dict[str, Known] = {}
 
     def add(self, route: Route) -> None:
         """Add `route` under each of its prefixes."""
@@ -75,10 +83,22 @@ class Router:
         places.append(candidate)
         places.sort(key=lambda one: one.rank)
 
-    def find(self, path: str, method: str, request: web.BaseRequest) -> Candidate | None:
+    def known(self, method: str, raw_path: str) -> Known | None:
+        """Return what an equal request line led to before, where nothing else can change it."""
+        return self._known.get(method + raw_path)
+
+    def remember(self, method: str, raw_path: str, known: Known) -> None:
+        """Keep what a request line leads to; all is forgotten when many different ones have come."""
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        self._known[method + raw_path] = known
+
+    def find(
+        self, path: str, method: str, request: web.BaseRequest
+    ) -> tuple[Candidate | None, bool]:
         """Return the winning candidate for a canonical path, None when no path matches.
 
-        Raises GatewayError `method_not_allowed` with `Allow` when a path matches and only methods
+        The flag tells whether path and method alone decided. Raises GatewayError `method_not_allowed` with `Allow` when a path matches and only methods
         fail.
         """
         segments = path.split("/")
@@ -88,11 +108,13 @@ class Router:
         _collect(self._root, segments, 1, found)
         if len(found) > 1:
             found.sort(key=lambda one: one.rank)
+        certain = True
         for candidate in found:
             if candidate.plain or _takes(candidate, method, request):
-                return candidate
+                return candidate, certain and candidate.by_line
+            certain = certain and candidate.by_line
         _refuse_method(found, method, request)
-        return None
+        return None, False
 
     def children(self) -> Iterable[dict[str, _Node]]:
         """Yield the tree's mappings, so that a large one can be taken apart in slices."""
@@ -114,8 +136,10 @@ def candidate_of(route: Route, prefix: str, order: int) -> Candidate:
     is_literal = not pattern.prefix and not pattern.names
     rank = (not is_literal, -literal, pattern.prefix, -match.predicates, order)
     methods = match.methods | {"HEAD"} if "GET" in match.methods else match.methods
-    plain = not match.predicates
-    return Candidate(route, prefix, depth, rank, methods, match, plain)
+    by_line = not (match.hosts or match.headers or match.query)
+    return Candidate(
+        route, prefix, depth, rank, methods, match, plain=by_line and not methods, by_line=by_line
+    )
 
 
 def _collect(node: _Node, segments: list[str], at: int, found: list[Candidate]) -> None:

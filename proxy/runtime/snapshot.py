@@ -139,7 +139,7 @@ class Snapshot:
         asked = [held[index] for index in spec.authenticators]
         around = [held[index] for index in spec.chain if index not in spec.authenticators]
         outer = [one for one in around if one.plugin.stage <= Stage.AUTHENTICATE]
-        handler = self._fold([one for one in around if one not in outer], guarded("gateway", forward))
+        handler = self._fold([one for one in around if one not in outer], forward)
         if spec.access is not Access.PUBLIC:
             if not asked:
                 raise ConfigError(f"{spec.place}: route '{spec.name}' lets anyone in")

@@ -25,24 +25,30 @@ _REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
 
 
 def check(message: RawRequestMessage) -> None:
-    """Raise GatewayError for a request that must not go further."""
+    """Raise GatewayError for a request that must not go further.
+
+    What the parser flags is looked at only where it is flagged; `Host` is looked at always.
+    """
     version = message.version
-    if version != HttpVersion11 and version != HttpVersion10:
+    if version is not HttpVersion11 and version is not HttpVersion10:
         raise GatewayError("version_refused")
     if message.method in _REFUSED_METHODS:
         raise GatewayError("method_refused", headers={"Allow": ALLOW})
-    headers = message.headers
-    if "Transfer-Encoding" in headers:
+    if message.chunked:
         _check_coding(message)
-    host = headers.get("Host")
+    host = message.headers.get("Host")
     if host is None:
-        if version == HttpVersion11:
+        if version is HttpVersion11:
             raise GatewayError("bad_host")
     elif not is_host(host):
         raise GatewayError("bad_host")
-    if "Upgrade" in headers:
+    if message.upgrade:
         _check_upgrade(message)
-    if "Expect" in headers and headers["Expect"].lower() != "100-continue":
+
+
+def check_expectation(message: RawRequestMessage) -> None:
+    """Raise GatewayError for an `Expect` that is not the one that RFC 9110, 10.1.1 knows."""
+    if message.headers.get("Expect", "100-continue").lower() != "100-continue":
         raise GatewayError("expectation_failed")
 
 
@@ -62,14 +68,11 @@ def _check_coding(message: RawRequestMessage) -> None:
 
 
 def _check_upgrade(message: RawRequestMessage) -> None:
-    """Only a WebSocket's handshake may switch protocols; an Upgrade that is not asked for is noise."""
+    """Only a WebSocket's handshake may switch protocols (RFC 6455, 4.1)."""
     headers = message.headers
-    asked = "upgrade" in [part.strip().lower() for part in headers.get("Connection", "").split(",")]
-    upgrade = headers["Upgrade"].lower()
-    if not asked and upgrade != "websocket":
-        return
+    websocket = headers.get("Upgrade", "").lower() == "websocket"
     bodiless = headers.get("Content-Length", "0") == "0" and not message.chunked
-    if upgrade != "websocket" or message.method != "GET" or message.version != HttpVersion11 or not bodiless:
+    if not websocket or message.method != "GET" or message.version != HttpVersion11 or not bodiless:
         raise GatewayError("upgrade_refused")
 
 

@@ -11,6 +11,7 @@ import fcntl
 import socket
 import struct
 import termios
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp.http import HttpVersion11
@@ -23,15 +24,16 @@ from yarl import URL
 
 from proxy.errors import GatewayError
 from proxy.forwarded import forwarded_lines
-from proxy.server.checks import check, from_parser
+from proxy.plugin.exchange import Client
+from proxy.server.checks import check, check_expectation, from_parser
 from proxy.server.request import Request
 from proxy.timer import Deadline
 
 if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
 
-    from proxy.plugin.exchange import Client
     from proxy.server.server import GatewayServer
+    from proxy.tasks import Tasks
 
 UNREADABLE = RawRequestMessage(
     "-", "", HttpVersion11, CIMultiDictProxy(CIMultiDict()), (), True, None, False, False, URL("/")
@@ -67,6 +69,7 @@ class ClientConnection(RequestHandler):
     """
 
     __slots__ = (
+        "_client",
         "_forwarded",
         "_head_bytes",
         "_head_started",
@@ -101,6 +104,7 @@ class ClientConnection(RequestHandler):
         self._linger_waiter: asyncio.Future[None] | None = None
         self._lingered = 0
         self._forwarded: tuple[tuple[object, ...], bytes] = ((), b"")
+        self._client: Client | None = None
         self.address = ""
         self.scheme = "http"
         self.serving = False
@@ -164,22 +168,24 @@ class ClientConnection(RequestHandler):
         if self._linger_waiter is not None:
             self._discard(data)
             return
-        before = len(self._messages)
+        messages = self._messages
+        before = len(messages)
         super().data_received(data)
-        if len(self._messages) > before:
-            self._check_arrived(len(data))
+        if len(messages) > before:
+            if type(messages[-1][0]) is _ErrInfo:
+                self._tell_reader()
+            if self._head_bytes + len(data) > self._manager.limits.header_total:
+                self._check_size()
+            self._head_bytes = 0
+            self._head_started = False
         elif not self.serving and self._payload_parser is None:
             self._head_goes_on(len(data))
 
-    def _check_arrived(self, size: int) -> None:
-        if type(self._messages[-1][0]) is _ErrInfo and self.serving and self._payload is not None:
-            # The error is in the body under way: its reader must hear of it.
-            if not self._payload.is_eof():
-                self._payload.set_exception(RequestPayloadError("malformed body"))
-        if self._head_bytes + size > self._manager.limits.header_total:
-            self._check_size()
-        self._head_bytes = 0
-        self._head_started = False
+    def _tell_reader(self) -> None:
+        """The error is in the body under way, if there is one: its reader must hear of it."""
+        payload = self._payload
+        if self.serving and payload is not None and not payload.is_eof():
+            payload.set_exception(RequestPayloadError("malformed body"))
 
     def _check_size(self) -> None:
         limit = self._manager.limits.header_total
@@ -218,10 +224,26 @@ class ClientConnection(RequestHandler):
     # -- serving
 
     async def start(self) -> None:
-        """Serve requests until one side wants to end."""
+        """Serve requests, one after the other, until one side wants to end."""
+        messages = self._messages
         try:
-            while await self._next():
-                pass
+            while True:
+                if not messages:
+                    await self._wait()
+                message, payload = messages.popleft()
+                self._consumed()
+                self._payload = payload
+                self.serving = True
+                try:
+                    keep = await self._answer(message, payload)
+                finally:
+                    self.serving = False
+                    self._payload = None
+                if not keep:
+                    break
+                self._timer.set(self._manager.timeouts.keepalive)
+            if not payload.is_eof() or self._close:
+                await self._linger()
         except asyncio.CancelledError:
             self.force_close()
             raise
@@ -230,58 +252,55 @@ class ClientConnection(RequestHandler):
         if self.transport is not None:
             self.transport.close()
 
-    async def _next(self) -> bool:
-        """Serve one request. Return whether another may follow."""
-        if not self._messages:
-            if self._force_close:
-                return False
-            self._waiter = self._loop.create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        message, payload = self._messages.popleft()
+    async def _wait(self) -> None:
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _consumed(self) -> None:
+        """One request less in the queue: let the parser go on."""
         if self._parser is not None:
             self._parser.message_consumed()
         if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
             self._resume_reading_if_drained()
         self._timer.clear()
-        self.serving = True
-        self._payload = payload
-        try:
-            keep = await self._serve(message, payload)
-        finally:
-            self.serving = False
-            self._payload = None
-        if keep:
-            self._timer.set(self._manager.timeouts.keepalive)
-        elif not payload.is_eof() or self._close:
-            await self._linger()
-        return keep
 
-    async def _serve(self, message: RawRequestMessage | _ErrInfo, payload: StreamReader) -> bool:
+    def _answer(
+        self, message: RawRequestMessage | _ErrInfo, payload: StreamReader
+    ) -> Coroutine[Any, Any, bool]:
         application = self._manager.application
-        if isinstance(message, _ErrInfo):
+        if type(message) is _ErrInfo:
             error = message.exc
             if not isinstance(error, GatewayError):
                 error = from_parser(error, self.max_line_size)
-            return await application.refuse(self, self._request(UNREADABLE, EMPTY_PAYLOAD), error)
+            return application.refuse(self, self._request(UNREADABLE, EMPTY_PAYLOAD), error)
         request = self._request(message, payload)
         try:
             if self.oversized:
                 raise GatewayError("head_too_large")
             check(message)
+            if payload is not EMPTY_PAYLOAD:
+                check_expectation(message)
         except GatewayError as error:
-            return await application.refuse(self, request, error)
-        return await application.serve(self, request)
+            return application.refuse(self, request, error)
+        return application.serve(self, request)
 
     def _request(self, message: RawRequestMessage, payload: StreamReader) -> Request:
         # No writer: an answer is relayed by the gateway. No task: it would make a cycle.
         return Request(message, payload, self, None, None, self._loop)  # type: ignore[arg-type]
 
+    def client(self, host: str) -> Client:
+        """Return the client as the connection shows it; its requests mostly name the same host."""
+        client = self._client
+        if client is None or client.host != host:
+            client = self._client = Client(self.address, self.scheme, host)
+        return client
+
     def forwarded(self, chain: str, client: Client, prefix: str, hops: int) -> bytes:
         """Return the lines that tell an upstream who came; a connection's requests mostly share them."""
-        key = (chain, client.address, client.scheme, client.host, prefix, hops)
+        key = (client, prefix, hops, chain)
         known, lines = self._forwarded
         if known != key:
             lines = forwarded_lines(chain, client.address, client.scheme, client.host, prefix)
@@ -358,6 +377,11 @@ class ClientConnection(RequestHandler):
         waiter = self._linger_waiter
         if self._lingered > LINGER_BYTES and waiter is not None and not waiter.done():
             waiter.set_result(None)
+
+    @property
+    def tasks(self) -> Tasks:
+        """The server's tasks."""
+        return self._manager.tasks
 
     # -- tunnels
 

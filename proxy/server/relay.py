@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from email.utils import formatdate
 from http import HTTPStatus
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from aiohttp.http import HttpVersion10, HttpVersion11
+from aiohttp.http import HttpVersion11
 
+from proxy.errors import GatewayError
 from proxy.headers import LOWER, Field, encode, render
 from proxy.upstream.body import UpstreamBody
 
@@ -20,173 +21,192 @@ if TYPE_CHECKING:
     from proxy.server.protocol import ClientConnection
     from proxy.server.request import Request
 
-_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"keep-alive"})
 _LAST_CHUNK = b"0\r\n\r\n"
 _JOIN_BELOW = 4096
-
-
-class Framing:
-    """How one answer's body is delimited towards one client (RFC 9112, 6)."""
-
-    __slots__ = ("chunked", "close", "has_body", "length")
-
-    def __init__(self, request: Request, answer: Answer, length: int | None) -> None:
-        status = answer.status
-        self.has_body = request.method != "HEAD" and status not in _BODILESS
-        self.length = length
-        modern = request.version == HttpVersion11
-        self.chunked = self.has_body and length is None and modern
-        self.close = self.has_body and length is None and not modern
 
 
 _BODILESS = frozenset({HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
 class ClientSink:
-    """Puts an upstream's body on the client's connection as it arrives."""
+    """Puts a body on the client's connection as it arrives, the head with its first bytes.
 
-    __slots__ = ("_chunked", "_connection", "_exchange", "_transport")
+    It begins corked: what is fed is held, so that a head and a body that are both here cost one
+    system call. `flush` writes what is held and uncorks.
+    """
 
-    def __init__(self, connection: ClientConnection, exchange: Exchange, *, chunked: bool) -> None:
+    __slots__ = ("_chunked", "_connection", "_exchange", "_held", "_transport")
+
+    def __init__(
+        self, connection: ClientConnection, exchange: Exchange, head: bytes, *, chunked: bool
+    ) -> None:
         self._connection = connection
         self._transport = connection.transport
         self._exchange = exchange
         self._chunked = chunked
+        self._held: list[bytes] | None = [head]
 
     @property
     def paused(self) -> bool:
+        """Whether the client is behind."""
         return self._connection.behind
 
     def feed(self, data: bytes) -> None:
-        transport = self._transport
-        if transport is None or not data:
-            return
+        """Take body bytes."""
         size = len(data)
         self._exchange.sent += size
-        if not self._chunked:
-            transport.write(data)
+        held = self._held
+        if held is not None:
+            held += (b"%x\r\n" % size, data, b"\r\n") if self._chunked else (data,)
+        elif not self._chunked:
+            self._write(data)
         elif size < _JOIN_BELOW:
-            transport.write(b"%x\r\n%b\r\n" % (size, data))
+            self._write(b"%x\r\n%b\r\n" % (size, data))
         else:
-            transport.write(b"%x\r\n" % size)
-            transport.write(data)
-            transport.write(b"\r\n")
+            self._write(b"%x\r\n" % size)
+            self._write(data)
+            self._write(b"\r\n")
+
+    def flush(self) -> None:
+        """Write what is held."""
+        held, self._held = self._held, None
+        if held is None:
+            return
+        self._write(b"".join(held))
+        exchange = self._exchange
+        exchange.head_sent = perf_counter() - exchange.started
+
+    def end(self, tail: bytes) -> None:
+        """Write what is held and `tail`: the last chunk with its trailers, or nothing."""
+        if self._held is not None:
+            self._held.append(tail)
+            self.flush()
+        elif tail:
+            self._write(tail)
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
 
 
-async def send(
-    connection: ClientConnection, request: Request, exchange: Exchange, answer: Answer
-) -> bool:
-    """Send `answer` whole. Return whether the connection may serve another request.
+def send(
+    connection: ClientConnection, request: Request, answer: Answer
+) -> Coroutine[Any, Any, None] | None:
+    """Send `answer`: at once where all of it is here, else return what sends the rest.
 
-    Raises GatewayError when the body breaks off: the head is out by then, so the caller breaks the
+    Sets `request.keep`: whether the connection may serve another request. The rest raises
+    GatewayError when the body breaks off: the head is out by then, so the caller breaks the
     connection and never sends a second head. Raises ConnectionError when the client has left.
     """
-    payload = answer.payload()
-    framing = Framing(request, answer, _length(answer, payload))
-    keep = _may_keep(connection, request, answer, framing)
-    head = _head(request, answer, framing, keep=keep)
+    exchange = request.exchange
     transport = connection.transport
     if transport is None:
         raise ConnectionResetError
-    exchange.status = answer.status
+    payload = answer.payload()
+    content: bytes | None
     if type(payload) is bytes:
-        body = payload if framing.has_body else b""
-        transport.write(head + body if body else head)
-        exchange.sent += len(body)
-        exchange.head_sent = perf_counter() - exchange.started
-        await connection.drained()
-        return keep
-    transport.write(head)
-    exchange.head_sent = perf_counter() - exchange.started
-    if not framing.has_body:
-        answer.close()
-    elif isinstance(payload, UpstreamBody):
-        await _relay(connection, request, exchange, payload, framing)
+        content, length = payload, len(payload)
+    elif type(payload) is UpstreamBody:
+        content, length = payload.whole(), payload.length
     else:
-        await _iterate(connection, exchange, payload, framing)
-    return keep
-
-
-def _length(answer: Answer, payload: Any) -> int | None:
-    if type(payload) is bytes:
-        return len(payload)
-    if isinstance(payload, UpstreamBody):
-        return payload.length
-    return None
+        content = length = None
+    has_body = request.method != "HEAD" and answer.status not in _BODILESS
+    chunked = has_body and length is None and request.version == HttpVersion11
+    request.keep = _may_keep(connection, request, answer, open_end=has_body and length is None and not chunked)
+    exchange.status = answer.status
+    head = _head(request, answer, has_body=has_body, length=length, chunked=chunked)
+    if not has_body or (content is not None and not chunked):
+        if content is None:
+            answer.close()
+        elif has_body and content:
+            exchange.sent += len(content)
+            head += content
+        transport.write(head)
+        exchange.head_sent = perf_counter() - exchange.started
+        return connection.drained() if connection.behind else None
+    sink = ClientSink(connection, exchange, head, chunked=chunked)
+    if type(payload) is UpstreamBody:
+        return _relay(connection, request, payload, sink, chunked=chunked)
+    return _iterate(connection, answer.body, sink, chunked=chunked)
 
 
 def _may_keep(
-    connection: ClientConnection, request: Request, answer: Answer, framing: Framing
+    connection: ClientConnection, request: Request, answer: Answer, *, open_end: bool
 ) -> bool:
-    if connection.closing or framing.close or answer.keep_alive is False:
+    if connection.closing or open_end or request.upgrading or answer.keep_alive is False:
         return False
     # An answer that comes while the upload still runs ends the connection (semantics.md, row 19).
     return request.keep_alive and request.content.is_eof()
 
 
-def _head(request: Request, answer: Answer, framing: Framing, *, keep: bool) -> bytes:
-    version = b"1.1" if request.version != HttpVersion10 else b"1.0"
-    lines = [b"HTTP/%b %d %b\r\n" % (version, answer.status, encode(answer.reason))]
-    fields = answer.wire_fields()
+def _head(request: Request, answer: Answer, *, has_body: bool, length: int | None, chunked: bool) -> bytes:
+    modern = request.version == HttpVersion11
+    lines = [encode(f"HTTP/1.{1 if modern else 0} {answer.status} {answer.reason}\r\n")]
     announced: bytes | None = None
     dated = False
-    for field in fields:
+    for field in answer.wire_fields():
         name = LOWER[field[0]]
-        if name in _FRAMING:
-            if name == b"content-length":
-                announced = field[1]
-            continue
-        dated = dated or name == b"date"
-        lines.append(b"%b: %b\r\n" % field)
+        if name not in _NOTED:
+            lines.append(b"%b: %b\r\n" % field)
+        elif name == b"date":
+            dated = True
+            lines.append(b"%b: %b\r\n" % field)
+        elif name == b"content-length":
+            announced = field[1]
     if not dated:
         lines.append(b"Date: %b\r\n" % http_date())
-    lines.append(_framing_line(answer.status, framing, announced))
-    if not keep:
+    if chunked:
+        lines.append(b"Transfer-Encoding: chunked\r\n")
+    elif has_body:
+        if length is not None:
+            lines.append(b"Content-Length: %d\r\n" % length)
+    elif announced is not None and answer.status not in _LENGTHLESS:
+        # A HEAD's or 304's Content-Length speaks of the body that a GET would have brought.
+        lines.append(b"Content-Length: %b\r\n" % announced)
+    if not request.keep:
         lines.append(b"Connection: close\r\n")
-    elif request.version == HttpVersion10:
+    elif not modern:
         lines.append(b"Connection: keep-alive\r\n")
     lines.append(b"\r\n")
     return b"".join(lines)
 
 
-def _framing_line(status: int, framing: Framing, announced: bytes | None) -> bytes:
-    if not framing.has_body:
-        # A HEAD's or 304's Content-Length speaks of the body that a GET would have brought.
-        keeps = announced is not None and status not in (HTTPStatus.NO_CONTENT, HTTPStatus.SWITCHING_PROTOCOLS)
-        return b"Content-Length: %b\r\n" % announced if keeps and announced is not None else b""
-    if framing.length is not None:
-        return b"Content-Length: %d\r\n" % framing.length
-    return b"Transfer-Encoding: chunked\r\n" if framing.chunked else b""
+_LENGTHLESS = (HTTPStatus.NO_CONTENT, HTTPStatus.SWITCHING_PROTOCOLS)
+_NOTED = frozenset(
+    {b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade", b"date"}
+)
 
 
 async def _relay(
-    connection: ClientConnection,
-    request: Request,
-    exchange: Exchange,
-    body: UpstreamBody,
-    framing: Framing,
+    connection: ClientConnection, request: Request, body: UpstreamBody, sink: ClientSink, *, chunked: bool
 ) -> None:
-    sink = ClientSink(connection, exchange, chunked=framing.chunked)
-    connection.flow(body, body.write_timeout)
     try:
-        await body.relay(sink)
-    finally:
-        connection.flow(None, body.write_timeout)
-    if framing.chunked and connection.transport is not None:
-        connection.transport.write(_last_chunk(request, body.trailers))
+        whole = body.relay_at_once(sink)
+    except GatewayError:
+        # What is certain is delivered, and the break is told by breaking.
+        sink.flush()
+        raise
+    if not whole:
+        sink.flush()
+        connection.flow(body, body.write_timeout)
+        try:
+            await body.relay(sink)
+        finally:
+            connection.flow(None, body.write_timeout)
+    sink.end(_last_chunk(request, body.trailers) if chunked else b"")
 
 
 async def _iterate(
-    connection: ClientConnection, exchange: Exchange, body: AsyncIterator[bytes], framing: Framing
+    connection: ClientConnection, body: AsyncIterator[bytes], sink: ClientSink, *, chunked: bool
 ) -> None:
-    sink = ClientSink(connection, exchange, chunked=framing.chunked)
+    sink.flush()
     async for chunk in body:
         if connection.transport is None:
             raise ConnectionResetError
-        sink.feed(chunk)
+        if chunk:
+            sink.feed(chunk)
         await connection.drained()
-    if framing.chunked and connection.transport is not None:
-        connection.transport.write(_LAST_CHUNK)
+    sink.end(_LAST_CHUNK if chunked else b"")
 
 
 def _last_chunk(request: Request, trailers: list[Field]) -> bytes:
@@ -194,16 +214,6 @@ def _last_chunk(request: Request, trailers: list[Field]) -> bytes:
     if not trailers or "trailers" not in request.headers.get("TE", "").lower():
         return _LAST_CHUNK
     return b"0\r\n" + render(trailers) + b"\r\n"
-
-
-def informational(connection: ClientConnection, request: Request, status: int, fields: list[Field]) -> None:
-    """Relay a 1xx head; HTTP/1.0 knows none (RFC 9110, 15.2)."""
-    if request.version == HttpVersion11 and connection.transport is not None:
-        reason = HTTPStatus(status).phrase.encode() if status in _PHRASES else b""
-        connection.transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, render(fields)))
-
-
-_PHRASES = frozenset(HTTPStatus)
 
 
 class _DateCache:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from aiohttp import web
+from aiohttp.http import HttpVersion11
 from aiohttp.streams import EMPTY_PAYLOAD
 
+from proxy.headers import end_to_end, render
+from proxy.plugin.exchange import EXCHANGE
+
 if TYPE_CHECKING:
+    from proxy.plugin.exchange import Exchange
     from proxy.server.protocol import ClientConnection
+    from proxy.server.tunnel import UpgradeTunnel
+    from proxy.tasks import Tasks
+
+
+_STATUSES = frozenset(HTTPStatus)
 
 
 class Request(web.BaseRequest):
@@ -17,16 +28,37 @@ class Request(web.BaseRequest):
     aiohttp's own body readers hang under `Expect: 100-continue`, cap at 1 MiB and leave the forwarder
     an empty stream; so they raise here, and name the way that works.
 
-    `passage` is the runtime's own record of this request.
+    What stands beside aiohttp's attributes is the gateway's own record of this request; defaults are
+    on the class, since most requests change few. `route` is the runtime's route, None where no route
+    took the request; `prefix` the public prefix that was stripped; `forwarded` the finished lines
+    that tell the upstream who came; `leases` what must be given back when all is over.
     """
 
-    ATTRS = web.BaseRequest.ATTRS | {"passage"}
-    passage: Any = None
+    exchange: Exchange
+    route: Any = None
+    prefix: str = ""
+    forwarded: bytes = b""
+    sent_host: str = ""
+    leases: tuple[Any, ...] = ()
+    upgrade: bool = False
+    wants_trailers: bool = False
+    tunnel: UpgradeTunnel | None = None
+    keep: bool = False
+
+    def attach(self, exchange: Exchange) -> None:
+        """Make `exchange` this request's, for the gateway and for plugins."""
+        self.exchange = exchange
+        self._state[EXCHANGE] = exchange
 
     @property
     def connection(self) -> ClientConnection:
         """The client's connection."""
         return cast("ClientConnection", self._protocol)
+
+    @property
+    def tasks(self) -> Tasks:
+        """Where work that belongs to this request runs."""
+        return self.connection.tasks
 
     @property
     def target(self) -> str:
@@ -43,6 +75,14 @@ class Request(web.BaseRequest):
         """Whether the body comes chunked."""
         return bool(self._message.chunked)
 
+    def inform(self, status: int, fields: list[tuple[bytes, bytes]]) -> None:
+        """Relay an upstream's 1xx head; HTTP/1.0 knows none (RFC 9110, 15.2)."""
+        transport = self.connection.transport
+        if self._version != HttpVersion11 or transport is None:
+            return
+        reason = HTTPStatus(status).phrase.encode() if status in _STATUSES else b""
+        transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, render(end_to_end(fields))))
+
     @property
     def has_body(self) -> bool:
         """Whether a body was announced."""
@@ -52,6 +92,8 @@ class Request(web.BaseRequest):
     def upgrading(self) -> bool:
         """Whether the client asks for another protocol; which one was checked before."""
         return bool(self._message.upgrade)
+
+    # -- closed ways
 
     async def read(self) -> NoReturn:
         """Raise: use `outgoing.read(limit)`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import resource
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from aiohttp import http_parser, web
@@ -14,6 +14,7 @@ from proxy.config.models import ServerLimits, ServerTimeouts
 from proxy.errors import ConfigError, GatewayError
 from proxy.server.protocol import ClientConnection
 from proxy.server.request import Request
+from proxy.tasks import Tasks
 
 log = logging.getLogger("brain.server")
 
@@ -22,13 +23,15 @@ DESCRIPTOR_SHARE = 0.4
 
 
 class Application(Protocol):
-    """What the runtime does with a request. Both return whether the connection may go on."""
+    """What the runtime does with a request. Both tell whether the connection may go on."""
 
-    async def serve(self, connection: ClientConnection, request: Request) -> bool: ...
+    def serve(
+        self, connection: ClientConnection, request: Request
+    ) -> Coroutine[Any, Any, bool]: ...
 
-    async def refuse(
+    def refuse(
         self, connection: ClientConnection, request: Request, error: GatewayError
-    ) -> bool: ...
+    ) -> Coroutine[Any, Any, bool]: ...
 
 
 class GatewayServer(web.Server):
@@ -48,6 +51,7 @@ class GatewayServer(web.Server):
         self.limits = limits
         self.timeouts = timeouts
         self.exempt = exempt
+        self.tasks = Tasks()
         self._by_address: Counter[str] = Counter()
         self._refused = 0
         self._refusal_logged = 0.0

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from proxy.plugin.exchange import Exchange
     from proxy.server.protocol import ClientConnection
-    from proxy.server.request import Request
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -53,19 +52,10 @@ class ClientUpload:
         self._expects = expects
         self._waited = 0.0
 
-    @classmethod
-    def of(
-        cls,
-        connection: ClientConnection,
-        request: Request,
-        exchange: Exchange,
-        limits: Limits,
-        timeouts: Timeouts,
-    ) -> ClientUpload:
-        """Make the upload that `request` announces."""
-        length = None if request.chunked else int(request.headers["Content-Length"])
-        expects = "Expect" in request.headers
-        return cls(connection, request.content, length, exchange, limits, timeouts, expects=expects)
+    def check_length(self) -> None:
+        """Raise GatewayError `body_too_large` when the announced length is over the limit."""
+        if self.length is not None and self.length > self._limits.request_body:
+            raise GatewayError("body_too_large")
 
     @property
     def arrived(self) -> bool:

@@ -61,6 +61,14 @@ class UpstreamBody:
         """What came behind the last chunk."""
         return self._connection.trailers
 
+    def whole(self) -> bytes | None:
+        """Return the body when all of it is here and its length was announced, else None."""
+        return None if self.length is None else self._connection.take_whole()
+
+    def relay_at_once(self, sink: Sink) -> bool:
+        """Feed what is here to `sink`. Return whether that was all. Raises GatewayError."""
+        return self._connection.relay_at_once(sink)
+
     async def relay(self, sink: Sink) -> None:
         """Feed all of it to `sink`. Raises GatewayError when it breaks off."""
         await self._connection.relay(sink)

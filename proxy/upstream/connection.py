@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from time import monotonic
 from typing import Protocol
 
 import httptools
@@ -43,7 +44,7 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self.label = label
         self.transport: asyncio.Transport | None = None
-        self.born = self.idle_since = loop.time()
+        self.born = self.idle_since = monotonic()
         self.uses = 0
         self.on_closed: Callable[[Connection], None] | None = None
         self.on_writable: Callable[[], None] | None = None
@@ -362,19 +363,33 @@ class Connection(asyncio.Protocol):
         self.keep = False
         return False
 
-    async def relay(self, sink: Sink) -> None:
-        """Feed the body to `sink` until it is complete. Raises GatewayError when it breaks off.
+    def take_whole(self) -> bytes | None:
+        """Return the body when all of it has arrived, else None and nothing is taken."""
+        if not self.complete:
+            return None
+        chunks, self._chunks = self._chunks, []
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-        No task runs per chunk: what arrives is written on at once, and `sink.paused` stops reading.
+    def relay_at_once(self, sink: Sink) -> bool:
+        """Feed the part of the body that is here to `sink`. Return whether that was all of it.
+
+        Raises GatewayError when the body broke off.
         """
         chunks, self._chunks = self._chunks, []
         self._held = 0
         for chunk in chunks:
             sink.feed(chunk)
-        if self.complete:
-            return
-        if self._error is not None:
+        if self._error is not None and not self.complete:
             raise self._error
+        return self.complete
+
+    async def relay(self, sink: Sink) -> None:
+        """Feed the body to `sink` until it is complete. Raises GatewayError when it breaks off.
+
+        No task runs per chunk: what arrives is written on at once, and `sink.paused` stops reading.
+        """
+        if self.relay_at_once(sink):
+            return
         self._sink = sink
         self._deadline.set(self._idle_timeout)
         if not sink.paused:

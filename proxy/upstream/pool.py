@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter, deque
 from collections.abc import Iterable
+from time import monotonic
 
 from proxy.config.models import TargetSpec, Timeouts, UpstreamSpec
 from proxy.errors import GatewayError
@@ -130,18 +131,17 @@ class Upstream:
             connection.close()
             return
         connection.busy = False
-        connection.idle_since = asyncio.get_running_loop().time()
+        connection.idle_since = monotonic()
         target.idle.append(connection)
         if self._sweeper is None:
             self._schedule_sweep()
 
     def _stale(self, connection: Connection) -> bool:
-        loop = asyncio.get_running_loop()
-        return loop.time() - connection.idle_since > self.spec.keepalive
+        return monotonic() - connection.idle_since > self.spec.keepalive
 
     def _too_old(self, connection: Connection) -> bool:
         # Jitter spreads the reconnects of connections that were opened together.
-        age = asyncio.get_running_loop().time() - connection.born
+        age = monotonic() - connection.born
         return age > self.spec.max_age * 0.9 and age > self.spec.max_age * random.uniform(0.9, 1.1)  # noqa: S311
 
     def _schedule_sweep(self) -> None:

@@ -20,11 +20,12 @@ T = TypeVar("T")
 class Target:
     """A target and its idle connections, the most recently used last."""
 
-    __slots__ = ("_context", "_resolver", "_server_name", "idle", "label", "spec")
+    __slots__ = ("_context", "_resolver", "_server_name", "authority", "idle", "label", "spec")
 
     def __init__(self, spec: TargetSpec, tls: UpstreamTls, resolver: Resolver, context: ssl.SSLContext | None) -> None:
         self.spec = spec
         self.label = str(spec)
+        self.authority = spec.authority
         self.idle: list[Connection] = []
         self._resolver = resolver
         self._context = context

@@ -1,0 +1,178 @@
+"""The gateway's own log: lines of JSON or text on stderr, which nobody ever waits for.
+
+A thread writes; what calls the logger only formats and queues. When stderr is read too slowly the
+queue's bound is reached: further lines are dropped and counted, and the count is the next line.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import threading
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from queue import SimpleQueue
+from typing import Any
+
+import msgspec
+
+STDERR = 2
+
+BOUND = 4 * 1024 * 1024
+"""Bytes of lines that may wait to be written."""
+
+LONGEST = 16 * 1024
+"""Characters of one line; the rest of a longer one is cut."""
+
+_STANDARD = frozenset({*vars(logging.makeLogRecord({})), "asctime", "message", "taskName"})
+"""What every record has; anything else was given by `extra` and is written too."""
+
+
+class Logs:
+    """The process's log output: made once, configured at start and at each reload, closed."""
+
+    def __init__(self, descriptor: int = STDERR, bound: int = BOUND) -> None:
+        self._handler = QueueingHandler(descriptor, bound)
+
+    def configure(self, format: str = "json", level: str = "info") -> None:  # noqa: A002
+        """Send what all loggers say through here. `format`: json or text; `level`: its least."""
+        self._handler.setFormatter(FORMATTERS[format]())
+        root = logging.getLogger()
+        root.handlers[:] = [self._handler]
+        root.setLevel(level.upper())
+
+    def close(self, timeout: float = 1.0) -> None:
+        """Write what waits, at most `timeout` seconds long, and let go of the loggers."""
+        logging.getLogger().removeHandler(self._handler)
+        self._handler.finish(timeout)
+
+
+class QueueingHandler(logging.Handler):
+    """Formats a record where it is logged, and leaves its writing to a thread.
+
+    `logging.Handler` holds its lock around `emit`, so that what is counted there has one writer;
+    `_done` and `_told` belong to the thread.
+    """
+
+    def __init__(self, descriptor: int, bound: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._bound = bound
+        self._lines: SimpleQueue[bytes | None] = SimpleQueue()
+        self._queued = 0
+        self._done = 0
+        self._dropped = 0
+        self._told = 0
+        # A daemon: stderr that nobody reads must not keep the process from ending.
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = self._encoded(record)
+        if self._queued - self._done + len(line) > self._bound:
+            self._dropped += 1
+        else:
+            self._queued += len(line)
+            self._lines.put(line)
+
+    def finish(self, timeout: float) -> None:
+        """Write what is queued and end the thread."""
+        self._lines.put(None)
+        self._thread.join(timeout)
+        self.close()
+
+    def _encoded(self, record: logging.LogRecord) -> bytes:
+        try:
+            return self.format(record).encode() + b"\n"
+        except Exception as error:  # noqa: BLE001  a bad log call must not fail a request
+            text = f"log call failed: {record.msg!r}: {type(error).__name__}"
+            return self.format(_notice(text)).encode() + b"\n"
+
+    def _run(self) -> None:
+        while (line := self._lines.get()) is not None:
+            self._write(line)
+            self._done += len(line)
+            self._tell()
+
+    def _tell(self) -> None:
+        dropped = self._dropped
+        if dropped > self._told:
+            text = f"{dropped - self._told} log lines were dropped: they are read too slowly"
+            self._told = dropped
+            self._write(self._encoded(_notice(text)))
+
+    def _write(self, line: bytes) -> None:
+        rest = memoryview(line)
+        while rest:
+            try:
+                rest = rest[os.write(self._descriptor, rest) :]
+            except BlockingIOError:
+                # Whoever shares the other end of a pipe may have made it non-blocking.
+                select.select([], [self._descriptor], [])
+            except OSError:
+                return  # there is no place left to say it
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a record: time, level, logger, message, `extra`, error."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {
+            "time": _time_of(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": visible(record.getMessage())[:LONGEST],
+            **dict(_extra_of(record)),
+        }
+        if traceback := _traceback_of(record, self):
+            fields["error"] = "\n".join(traceback)
+        return msgspec.json.encode(fields).decode()
+
+
+class TextFormatter(logging.Formatter):
+    """One line a record; the lines of a traceback follow, indented, so that none looks like one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        extra = "".join(f" {name}={value}" for name, value in _extra_of(record))
+        message = visible(record.getMessage())[:LONGEST]
+        head = f"{_time_of(record)} {record.levelname.lower():8}{record.name}: {message}{extra}"
+        return "\n    ".join([head, *_traceback_of(record, self)])
+
+
+FORMATTERS: Mapping[str, type[logging.Formatter]] = {"json": JsonFormatter, "text": TextFormatter}
+
+
+def visible(text: str) -> str:
+    """Return `text` with escapes for what is not printable: controls, and bytes that are no UTF-8.
+
+    A client's bytes may stand in a message; they must neither forge a line nor obey a terminal.
+    """
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def _escaped(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
+
+
+def _time_of(record: logging.LogRecord) -> str:
+    moment = datetime.fromtimestamp(record.created, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _extra_of(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
+    for name, value in vars(record).items():
+        if name not in _STANDARD:
+            plain = value is None or isinstance(value, bool | int | float)
+            yield name, value if plain else visible(str(value))
+
+
+def _traceback_of(record: logging.LogRecord, formatter: logging.Formatter) -> list[str]:
+    if not record.exc_info or record.exc_info[0] is None:
+        return []
+    text = formatter.formatException(record.exc_info)[-LONGEST:]
+    return [visible(line) for line in text.splitlines()]
+
+
+def _notice(text: str) -> logging.LogRecord:
+    return logging.LogRecord("brain.log", logging.WARNING, __file__, 0, text, None, None)
