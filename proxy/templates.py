@@ -27,7 +27,7 @@ class TemplateError(ValueError):
 
 
 class MissingValue(LookupError):  # noqa: N818  a state of the request, not a mistake
-    """The request has no value for `name`: 400 when a client should have sent it, 403 for a claim."""
+    """The request has no value for `name`: 400 for what a client should send, 403 for a claim."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -53,7 +53,7 @@ REQUEST_ROOTS: frozenset[str] = frozenset({"request", "principal", "claims", "se
 
 
 class Template:
-    """Literals and names in turn. Compiling checks every name; rendering only looks up and joins."""
+    """Literals and names in turn. Compiling checks each name; rendering looks up and joins."""
 
     __slots__ = ("_literals", "names", "text")
 

@@ -1,7 +1,7 @@
 """How durations, sizes, rates and percentages are written: `250ms`, `64KiB`, `50/s`, `20%`.
 
-Each parser takes the text and returns a plain number; a ValueError names the accepted form and never
-repeats the text, which may have come from the environment.
+Each parser takes the text and returns a plain number; a ValueError names the accepted form and
+never repeats the text, which may have come from the environment.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def parse_rate(text: str) -> Rate:
 def parse_percent(text: str) -> float:
     """Return the share as 0.0 to 1.0. Raises ValueError for another form or more than 100%."""
     found = _PERCENT.fullmatch(text)
-    if not found or float(found[1]) > 100:  # noqa: PLR2004  per cent
+    if not found or float(found[1]) > 100:
         raise ValueError(f"expected {PERCENT_FORM}")
     return float(found[1]) / 100
 

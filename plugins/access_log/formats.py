@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from plugins.access_log.line import Line
+from plugins.access_log.phases import Phases
 
 Format = Callable[[Line], bytes]
 
 _encoder = msgspec.json.Encoder()
+_MARK = re.compile(r'[ "=]')
+_BARE = ("time", "status", "method", "path")
+_KEYS = tuple(name for name in Line.__struct_fields__ if name not in (*_BARE, "ms"))
 
 
 def as_json(line: Line) -> bytes:
@@ -20,25 +25,34 @@ def as_json(line: Line) -> bytes:
 
 
 def as_text(line: Line) -> bytes:
-    """Return the fields as `key=value`, the first four bare: time, status, method, path."""
-    fields = msgspec.to_builtins(line)
-    bare = [_quoted(str(fields.pop(name))) for name in ("time", "status", "method", "path")]
-    pairs = [f"{name}={_quoted(str(value))}" for name, value in _flat("", fields)]
-    return (" ".join([*bare, *pairs]) + "\n").encode()
-
-
-FORMATS: Mapping[str, Format] = {"json": as_json, "text": as_text}
-
-
-def _flat(prefix: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, value in fields.items():
+    """Return time, status, method and path bare, and all other fields as `key=value`."""
+    written = [line.time, str(line.status), line.method, _quoted(line.path)]
+    for name, value in _pairs(line):
         if isinstance(value, Mapping):
-            yield from _flat(f"{prefix}{name}.", value)
+            written += [f"{name}.{key}={_quoted(each)}" for key, each in value.items()]
         else:
-            yield prefix + name, value
+            written.append(f"{name}={_text(value)}")
+    return (" ".join(written) + "\n").encode()
+
+
+def _pairs(line: Line) -> Iterator[tuple[str, Any]]:
+    for name in _KEYS:
+        if (value := getattr(line, name)) or value == 0:
+            yield name, value
+    for name in Phases.__struct_fields__:
+        if (value := getattr(line.ms, name)) is not None:
+            yield f"ms.{name}", value
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else _quoted(str(value))
 
 
 def _quoted(value: str) -> str:
     """Put quotes around what would not be read back as one value."""
-    plain = value and not any(mark in value for mark in ' "=')
-    return value if plain else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if value and _MARK.search(value) is None:
+        return value
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+FORMATS: Mapping[str, Format] = {"json": as_json, "text": as_text}

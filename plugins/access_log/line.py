@@ -12,7 +12,7 @@ from plugins.access_log.phases import Phases, phases
 from proxy import Attempt, Exchange, Principal
 
 _LONGEST = 512
-_NO_ATTEMPT = Attempt()
+_NO_ATTEMPT = Attempt("")
 
 
 class Line(Struct, omit_defaults=True, gc=False):
@@ -82,7 +82,7 @@ def line_of(exchange: Exchange, now: str) -> Line:
         last.reused,
         exchange.received,
         exchange.sent,
-        phases(last, perf_counter() - exchange.started if ended is None else ended),
+        phases(attempts, perf_counter() - exchange.started if ended is None else ended),
         route.service,
         exchange.prefix,
         last.target,
@@ -105,4 +105,8 @@ def visible(text: str, longest: int = _LONGEST) -> str:
     Controls, bidirectional marks and bytes that are no UTF-8 (surrogates) are not printable.
     """
     text = text[:longest]
-    return text if text.isprintable() else repr(text)[1:-1]
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def _escaped(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from proxy import Attempt
@@ -10,8 +12,9 @@ from proxy import Attempt
 class Phases(Struct, omit_defaults=True, gc=False):
     """Milliseconds. All but `total` speak of the last attempt; one that was not reached is absent.
 
-    `pool`: waiting for a connection; `resolve`, `connect`, `tls`: opening one; `send`: writing the
-    request; `wait`: until the answer's head; `body`: from there to the end.
+    `pool`: until a connection may be used, with what the chain does before; `resolve`, `connect`,
+    `tls`: opening one; `send`: writing the request; `wait`: until the answer's head; `body`: from
+    there to the end.
     """
 
     total: float
@@ -24,10 +27,13 @@ class Phases(Struct, omit_defaults=True, gc=False):
     body: float | None = None
 
 
-def phases(attempt: Attempt, ended: float) -> Phases:
-    """Return the phases of an exchange whose last attempt this is; `ended` is in seconds."""
+def phases(attempts: Sequence[Attempt], ended: float) -> Phases:
+    """Return the phases of an exchange with these attempts; `ended` is in seconds."""
     found = Phases(_ms(ended))
-    since = attempt.began
+    if not attempts:
+        return found
+    attempt = attempts[-1]
+    since = (attempts[-2].end or 0.0) if len(attempts) > 1 else 0.0
     # Written out, not looped over names: this runs for every exchange (0.5 µs against 2).
     if attempt.pool is not None:
         found.pool, since = _ms(attempt.pool - since), attempt.pool
@@ -40,11 +46,12 @@ def phases(attempt: Attempt, ended: float) -> Phases:
     if attempt.sent is not None:
         found.send, since = _ms(attempt.sent - since), attempt.sent
     if attempt.head is not None:
-        found.wait = _ms(attempt.head - since)
+        # An early answer's head comes before the last byte of the request is sent.
+        found.wait = _ms(max(attempt.head - since, 0.0))
         found.body = _ms((attempt.end or ended) - attempt.head)
     return found
 
 
 def _ms(seconds: float) -> float:
     """Return milliseconds to the microsecond: `round` takes three times as long."""
-    return int(seconds * 1e6) / 1000
+    return int(seconds * 1e6 + 0.5) / 1000

@@ -11,6 +11,8 @@ Render = Callable[[Template], str | None]
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
+
 _GATEWAYS_OWN = frozenset(
     {
         "connection",
@@ -96,7 +98,7 @@ def _remove(message: Outgoing | Answer, name: str) -> None:
 
 
 def _check_value(problems: Problems, option: str, template: Template) -> None:
-    if any(not character.isprintable() and character != "\t" for character in template.text):
+    if _CONTROL.search(template.text):
         problems.add(option, "a header's value can't hold control characters")
     for name in template.names:
         if name.partition(".")[2].startswith("json."):

@@ -16,7 +16,9 @@ from proxy.plugin.options import is_type, types_of
 
 Schema = Mapping[str, Any]
 
-_ANNOTATIONS = frozenset({"$schema", "$id", "$comment", "title", "description", "default", "examples", "definitions"})
+_ANNOTATIONS = frozenset(
+    {"$schema", "$id", "$comment", "title", "description", "default", "examples", "definitions"}
+)
 
 
 def accepts(schema: Any, value: Any) -> bool:
@@ -91,7 +93,9 @@ def _any_of(given: Any, value: Any, _schema: Schema) -> bool:
     return any(accepts(each, value) for each in given)
 
 
-def _sized(kind: type, fits: Callable[[int, int], bool]) -> Callable[[Any, Any, Schema], bool]:
+def _sized(
+    kind: type[str | list[Any] | dict[str, Any]], fits: Callable[[int, int], bool]
+) -> Callable[[Any, Any, Schema], bool]:
     return lambda given, value, _schema: not isinstance(value, kind) or fits(len(value), given)
 
 

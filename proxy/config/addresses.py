@@ -10,7 +10,10 @@ from proxy.errors import GatewayError
 from proxy.paths import canonical
 
 _LISTEN = re.compile(r"(\[[^\]]*\]|[^:]*):([0-9]{1,5})")
-_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<rest>.*)", re.DOTALL)
+_URL = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<rest>.*)",
+    re.DOTALL,
+)
 _AUTHORITY = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]{1,5}))?")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _VISIBLE = re.compile(r"[\x21-\x7e]*")
@@ -52,7 +55,7 @@ def parse_url(text: str) -> tuple[TargetSpec, str]:
 
 
 def parse_base(path: str) -> str:
-    """Return a path to be put before others: it begins with a slash and ends with none, or is ""."""
+    """Return a path to be put before others: it begins with a slash, ends with none, or is ""."""
     if path.strip("/") == "":
         if path not in {"", "/"}:
             raise ValueError("a path has no empty segments")
@@ -90,7 +93,7 @@ def parse_network(text: str) -> IPv4Network | IPv6Network:
 
 
 def is_private(host: str) -> bool:
-    """Say whether a target is near by its name alone: a private or loopback address, or one label."""
+    """Say whether a target is near by its name: a private or loopback address, or one label."""
     try:
         address = ip_address(host)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The stable codes of diagnostics. 0xx: reading files; 1xx: structure; 2xx: meaning; 3xx: wisdom."""
+"""The stable codes of diagnostics. 0xx: reading; 1xx: structure; 2xx: meaning; 3xx: wisdom."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Code(StrEnum):
-    """One code for one kind of mistake: scripts and documentation refer to it, so none is reused."""
+    """One code for one kind of mistake: scripts and documents refer to it, so none is reused."""
 
     UNREADABLE = "BG001"
     NOT_TEXT = "BG002"
@@ -44,6 +44,7 @@ class Code(StrEnum):
 
     TRUST = "BG301"
     UNVERIFIED = "BG302"
-    TOKEN_LEAVES = "BG303"
+    TOKEN_LEAVES = "BG303"  # noqa: S105  a code, not a token
     EXPOSED = "BG304"
     COOKIES_LEAVE = "BG305"
+    PLUGIN_WARNS = "BG306"

@@ -34,18 +34,28 @@ class Report:
 
     def __init__(self) -> None:
         self._found: dict[Diagnostic, None] = {}
+        self._spoiled: set[Span] = set()
 
     def error(self, code: Code, message: str, span: Span, hint: str | None = None) -> None:
-        """Add what refuses the file."""
+        """Add what refuses the file; nothing more about a spoiled value."""
+        if span in self._spoiled:
+            return
         self._found[Diagnostic(code, Severity.ERROR, message, span, hint)] = None
 
     def warn(self, code: Code, message: str, span: Span, hint: str | None = None) -> None:
         """Add what is legal and unwise."""
         self._found[Diagnostic(code, Severity.WARNING, message, span, hint)] = None
 
+    def spoil(self, span: Span) -> None:
+        """Say that the value at `span` could not be read, which has been reported."""
+        self._spoiled.add(span)
+
     def __iter__(self) -> Iterator[Diagnostic]:
         """Yield in the order of the files, then of lines; what has one place stays as found."""
         return iter(sorted(self._found, key=lambda found: found.span.order))
+
+    def __len__(self) -> int:
+        return len(self._found)
 
     @property
     def failed(self) -> bool:
@@ -54,15 +64,17 @@ class Report:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return "did you mean 'x'?" for the known word nearest to `word`, or None when none is near."""
+    """Return "did you mean 'x'?" for the known word nearest to `word`, None when none is near."""
     by_lower = {name.lower(): name for name in known}
     found = difflib.get_close_matches(word.lower()[:64], by_lower, n=1, cutoff=0.6)
     return f"did you mean '{by_lower[found[0]]}'?" if found else None
 
 
 def count(number: int, noun: str) -> str:
-    """Return `1 error`, `2 errors`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """Return `1 error`, `2 errors`, `2 entries`."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun[:-1]}ies" if noun == "entry" else f"{number} {noun}s"
 
 
 def listed(words: Iterable[str], last: str = "or") -> str:

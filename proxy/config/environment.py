@@ -1,4 +1,4 @@
-"""Environment values in a file: `${NAME}` and `${NAME:-default}`, put in once, never scanned again."""
+"""Environment values: `${NAME}` and `${NAME:-default}`, put in once, never scanned again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Expanded:
     whole: bool
 
 
-class BadReference(ValueError):
+class BadReference(ValueError):  # noqa: N818  it says what is bad
     """A reference without a value (`unset` names it) or of no known form, by its offset."""
 
     def __init__(self, offset: int, length: int, unset: str | None = None) -> None:
@@ -48,7 +48,9 @@ def expand(text: str, environment: Mapping[str, str]) -> Expanded:
     only = _TOKEN.fullmatch(text)
     return Expanded(
         value="".join(piece.text for piece in pieces),
-        template="".join(piece.text.replace("${", "$${") if piece.literal else piece.text for piece in pieces),
+        template="".join(
+            piece.text.replace("${", "$${") if piece.literal else piece.text for piece in pieces
+        ),
         whole=only is not None and bool(_NAME.fullmatch(only[1] or "")),
     )
 

@@ -33,7 +33,7 @@ class Reader:
         self._size = 0
 
     def read_all(self, files: Several[str]) -> Mapping | None:
-        """Return the merged tree of `files`, the later laid over the earlier, with their fragments."""
+        """Return the tree of `files`, the later laid over the earlier, with their fragments."""
         trees = [self._read_mapping(name) for name in files]
         if not trees or any(tree is None for tree in trees):
             return None
@@ -58,9 +58,13 @@ class Reader:
         if isinstance(node, Mapping):
             return node
         if node is None or (isinstance(node, Scalar) and node.value is None):
-            self._report.error(Code.EMPTY, "the file is empty", Span(source, 0, 0), "begin with 'version: 1'")
+            self._report.error(
+                Code.EMPTY, "the file is empty", Span(source, 0, 0), "begin with 'version: 1'"
+            )
         else:
-            self._report.error(Code.WRONG_TYPE, "the file must be a mapping of keys to values", node.span)
+            self._report.error(
+                Code.WRONG_TYPE, "the file must be a mapping of keys to values", node.span
+            )
         return None
 
     def _read_text(self, source: Source) -> str | None:
@@ -83,7 +87,9 @@ class Reader:
             text = raw.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = raw.count(b"\n", 0, error.start) + 1
-            self._report.error(Code.NOT_TEXT, f"the file is not UTF-8 (line {line})", Span(source, 0, 0))
+            self._report.error(
+                Code.NOT_TEXT, f"the file is not UTF-8 (line {line})", Span(source, 0, 0)
+            )
             return None
         if found := _UNPRINTABLE.search(text):
             source.text = text
@@ -98,7 +104,9 @@ class Reader:
         """Add what `include` names; of what is not a list of texts the schema will speak."""
         wanted = tree.items.get("include")
         if isinstance(wanted, Scalar) and wanted.template is not None:
-            patterns = [(part.strip(), wanted.span) for part in wanted.expanded.split(",") if part.strip()]
+            patterns = [
+                (part.strip(), wanted.span) for part in wanted.expanded.split(",") if part.strip()
+            ]
         elif isinstance(wanted, Sequence):
             patterns = [
                 (item.value, item.span)
@@ -157,7 +165,11 @@ class Reader:
             longer = Sequence(known.span)
             longer.items = [*known.items, *more.items]
             return longer
-        self._report.error(Code.WRONG_TYPE, "this differs in kind from the same key of the including file", more.span)
+        self._report.error(
+            Code.WRONG_TYPE,
+            "this differs in kind from the same key of the including file",
+            more.span,
+        )
         return known
 
 

@@ -28,7 +28,7 @@ _REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
 
 
 def check_format(schema: Mapping[str, Any], value: Any) -> None:
-    """Raise ValueError unless `value` has the schema's format; a format that nobody knows passes."""
+    """Raise ValueError unless `value` has the schema's format; one that nobody knows passes."""
     name = schema["format"]
     check = _CHECKS.get(name)
     if check is not None:
@@ -140,6 +140,7 @@ _CHECKS: Mapping[str, Callable[[Any], object]] = {
     "path-pattern": _text(parse_pattern),
     "method": _text(_method),
     "host-name": _text(addresses.check_host),
+    "match-host": _text(lambda value: addresses.check_host(value.removeprefix("*."))),
     "host-value": _pattern(_HOST_VALUE, "'preserve' or a host such as example.com:8080"),
     "header-name": _pattern(_TOKEN, "a header name"),
     "cookie-name": _pattern(_TOKEN, "a cookie's name"),

@@ -1,8 +1,9 @@
 """What the user wrote, as frozen values: no behaviour, no aiohttp, no YAML.
 
-A `Config` is the result of parsing, checking and resolving one set of files: environment values are
-in, defaults are merged, chains are resolved to the order in which they run. It is picklable, since a
-reload builds it in a child process. What runs is another type (`proxy.runtime.snapshot.Snapshot`).
+A `Config` is the result of parsing, checking and resolving one set of files: environment values
+are in, defaults are merged, chains are resolved to the order in which they run. It is picklable,
+since a reload builds it in a child process. What runs is another type
+(`proxy.runtime.snapshot.Snapshot`).
 
 Units: seconds (float) for every time, bytes (int) for every size.
 """
@@ -112,7 +113,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """The timers of one exchange, in seconds, each with its own error code (semantics.md, row 26)."""
+    """The timers of one exchange, in seconds, each with its own error code (semantics, row 26)."""
 
     pool: float = 1.0
     resolve: float = 2.0
@@ -259,10 +260,11 @@ class RouteSpec:
     """One route, whole: nothing is left to be looked up in defaults or in its service.
 
     `prefixes` are the public prefixes under which `match.path` is looked for ("" for a top-level
-    route): the service's own first, then its aliases. `chain` indexes `Config.entries`, in the order
-    in which they run; `authenticators` index the same and are asked by one link, in this order.
-    `upstream` indexes `Config.upstreams`. `rewrite` is a template that replaces the literal part of
-    the path before `*`. `host`: None for the target's own, "preserve", or a fixed value.
+    route): the service's own first, then its aliases. `chain` indexes `Config.entries`, in the
+    order in which they run, authenticators left out; `authenticators` index the same and are asked
+    by one link, in this order. `upstream` indexes `Config.upstreams`. `rewrite` is a template that
+    replaces the literal part of the path before `*`. `host`: None for the target's own, "preserve",
+    or a fixed value.
     """
 
     name: str
@@ -291,7 +293,7 @@ class RouteSpec:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """A service under the base path: its public prefixes and the upstream that `service/<name>` means."""
+    """A service under the base path: its prefixes, and the upstream that `service/<name>` means."""
 
     name: str
     prefixes: tuple[str, ...]

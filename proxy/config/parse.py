@@ -1,12 +1,13 @@
 """YAML to a tree with places, within bounds.
 
-The C parser's events are taken one by one: no recursion, so nesting can be bounded; nothing is built
-twice for an alias, so an alias bomb stays small; and nothing of YAML's types, tags or merge keys
-happens unless it is done here.
+The C parser's events are taken one by one: no recursion, so nesting can be bounded; nothing is
+built twice for an alias, so an alias bomb stays small; and nothing of YAML's types, tags or merge
+keys happens unless it is done here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping as Environment
 from typing import Any
 
@@ -14,7 +15,7 @@ import yaml
 
 from proxy.config.codes import Code
 from proxy.config.diagnostics import Report
-from proxy.config.environment import BadReference, expand
+from proxy.config.environment import BadReference, Expanded, expand
 from proxy.config.scalars import typed
 from proxy.config.source import Source, Span
 from proxy.config.syntax import report_syntax
@@ -24,7 +25,7 @@ MAX_DEPTH = 64
 """Nesting of a sane file is below 12."""
 
 MAX_EXPANSION = 200_000
-"""Nodes that aliases may stand for, over one file: 10,000 services with a shared block of 20 each."""
+"""Nodes that aliases may stand for in one file: 10,000 services with a shared block of 20."""
 
 _MERGE = "<<"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -35,7 +36,7 @@ class _Stop(Exception):  # noqa: N818  ends the reading of one file; the report 
 
 
 def parse(source: Source, environment: Environment[str, str], report: Report) -> Node | None:
-    """Return the tree of one document, or None when it can't be built. All problems are reported."""
+    """Return the tree of one document, None when it can't be built. All problems are reported."""
     builder = _Builder(source, environment, report)
     try:
         for event in yaml.parse(source.text, Loader=_LOADER):
@@ -64,20 +65,10 @@ class _Builder:
         self._documents = 0
 
     def take(self, event: Any) -> None:
-        """Handle one event of the parser."""
-        match event:
-            case yaml.ScalarEvent():
-                self._scalar(event)
-            case yaml.MappingStartEvent():
-                self._start(Mapping(self._span(event)), event)
-            case yaml.SequenceStartEvent():
-                self._start(Sequence(self._span(event)), event)
-            case yaml.CollectionEndEvent():
-                self._end()
-            case yaml.AliasEvent():
-                self._alias(event)
-            case yaml.DocumentStartEvent():
-                self._document(event)
+        """Handle one event of the parser; those of the stream itself say nothing."""
+        handle = _HANDLERS.get(type(event))
+        if handle is not None:
+            handle(self, event)
 
     def _document(self, event: Any) -> None:
         self._documents += 1
@@ -102,10 +93,14 @@ class _Builder:
         span, above = self._span(event), self._open[-1]
         key = self._expanded_key(event.value, span)
         if key == _MERGE:
-            self._report.error(Code.NOT_ALLOWED, "merge keys are not allowed", span, "write the keys out")
+            self._report.error(
+                Code.NOT_ALLOWED, "merge keys are not allowed", span, "write the keys out"
+            )
         elif isinstance(above, Mapping) and key in above.keys:
             first = above.keys[key].line
-            self._report.error(Code.DUPLICATE_KEY, f"key '{key}' is here twice", span, f"first on line {first}")
+            self._report.error(
+                Code.DUPLICATE_KEY, f"key '{key}' is here twice", span, f"first on line {first}"
+            )
         self._key[-1] = (key, span)
 
     def _expanded_key(self, text: str, span: Span) -> str:
@@ -128,11 +123,12 @@ class _Builder:
         value = self._typed(expanded.value, span) if typed_again else expanded.value
         return Scalar(text, value, span, expanded.template, expanded.value)
 
-    def _expand(self, text: str, span: Span) -> Any:
+    def _expand(self, text: str, span: Span) -> Expanded | None:
         try:
             return expand(text, self._environment)
         except BadReference as bad:
             self._report_reference(bad, text, span)
+            self._report.spoil(span)
             return None
 
     def _report_reference(self, bad: BadReference, text: str, span: Span) -> None:
@@ -150,7 +146,14 @@ class _Builder:
             return typed(text)
         except ValueError as error:
             self._report.error(Code.NUMBER, str(error), span)
+            self._report.spoil(span)
             return text
+
+    def _start_mapping(self, event: Any) -> None:
+        self._start(Mapping(self._span(event)), event)
+
+    def _start_sequence(self, event: Any) -> None:
+        self._start(Sequence(self._span(event)), event)
 
     def _start(self, node: Mapping | Sequence, event: Any) -> None:
         self._refuse_tag(event)
@@ -164,7 +167,7 @@ class _Builder:
         self._open.append(node)
         self._key.append(None)
 
-    def _end(self) -> None:
+    def _end(self, _event: Any) -> None:
         node, name = self._open.pop(), self._names.pop()
         self._key.pop()
         if name:
@@ -178,7 +181,9 @@ class _Builder:
             self._fail(Code.SYNTAX, f"alias '*{event.anchor}' has no anchor above it", event)
         node = self._anchors[event.anchor]
         if node is None:
-            self._fail(Code.NOT_ALLOWED, f"alias '*{event.anchor}' is inside of what it names", event)
+            self._fail(
+                Code.NOT_ALLOWED, f"alias '*{event.anchor}' is inside of what it names", event
+            )
             return
         self._expanded += node.weight
         if self._expanded > MAX_EXPANSION:
@@ -208,12 +213,24 @@ class _Builder:
 
     def _span(self, event: Any) -> Span:
         start, end = event.start_mark, event.end_mark
-        length = end.column - start.column if end.line == start.line else 1
-        return Span(self._source, start.line + 1, start.column + 1, max(length, 1))
+        line, column = start.line, start.column
+        length = end.column - column if end.line == line else 1
+        return Span(self._source, line + 1, column + 1, length or 1)
 
     def _fail(self, code: Code, message: str, event: Any) -> None:
         self._report.error(code, message, self._span(event))
         raise _Stop
+
+
+_HANDLERS: Environment[type, Callable[[_Builder, Any], None]] = {
+    yaml.ScalarEvent: _Builder._scalar,  # noqa: SLF001  the builder's own table
+    yaml.MappingStartEvent: _Builder._start_mapping,  # noqa: SLF001
+    yaml.SequenceStartEvent: _Builder._start_sequence,  # noqa: SLF001
+    yaml.MappingEndEvent: _Builder._end,  # noqa: SLF001
+    yaml.SequenceEndEvent: _Builder._end,  # noqa: SLF001
+    yaml.AliasEvent: _Builder._alias,  # noqa: SLF001
+    yaml.DocumentStartEvent: _Builder._document,  # noqa: SLF001
+}
 
 
 def _inside(span: Span, text: str, bad: BadReference) -> Span:

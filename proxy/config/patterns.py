@@ -20,7 +20,9 @@ def parse_pattern(text: str) -> PathPattern:
     if not text.startswith("/"):
         raise ValueError(f"a path begins with '/': {_FORM}")
     prefix = text.endswith("/*")
-    parts = [part for part in text.removesuffix("*").strip("/").split("/") if part or text.strip("/*")]
+    parts = [
+        part for part in text.removesuffix("*").strip("/").split("/") if part or text.strip("/*")
+    ]
     check_path(_SEGMENT.sub("x", text.removesuffix("*")))
     segments = tuple(_segment(part) for part in parts)
     names = tuple(found[1] for part in parts if (found := _SEGMENT.fullmatch(part)))

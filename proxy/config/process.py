@@ -9,44 +9,50 @@ from typing import Any
 from proxy.config.addresses import parse_listen, parse_network
 from proxy.config.codes import Code
 from proxy.config.models import Address, Exposure, Gateway, ListenerTls, Log
-from proxy.config.settings import Blocks, block_schema
+from proxy.config.settings import Block, Blocks, block_schema
 from proxy.config.work import Work
 
-_PRIVATE = tuple(ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"))
-_SAID_OPENLY = {"ready": "names of services and what is wrong", "metrics": "names of services and traffic"}
+_PRIVATE = tuple(
+    ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+)
+_DEFAULT = Gateway()
+_SAID_OPENLY = {
+    "ready": "names of services and what is wrong",
+    "metrics": "names of services and traffic",
+}
 
 
 def compile_gateway(work: Work) -> Gateway:
     """Return the process's settings; where a part is wrong, its default, for the rest to go on."""
-    given = {key: value for key in work.data.get("gateway") or {} if (value := work.get("gateway", key)) is not None}
+    given = {
+        key: value
+        for key in work.data.get("gateway") or {}
+        if (value := work.get("gateway", key)) is not None
+    }
     gateway = Gateway(
         control=_control(work, given.get("control")),
-        base_path=given.get("base_path", Gateway.base_path).removesuffix("/"),
+        base_path=given.get("base_path", _DEFAULT.base_path).removesuffix("/"),
         trusted_proxies=_trusted(work, given.get("trusted_proxies", ())),
         ready_requires=tuple(given.get("ready_requires", ())),
         tls=_tls(work, given.get("tls")),
         admin=_admin(work, given.get("admin")),
         expose=_expose(work, given.get("expose", {})),
         workers=given.get("workers", 1),
-        **_blocks(given),
+        limits=_merged(_DEFAULT.limits, "limits", given),
+        timeouts=_merged(_DEFAULT.timeouts, "timeouts", given),
+        shutdown=_merged(_DEFAULT.shutdown, "shutdown", given),
     )
     return replace(gateway, listen=parse_listen(given["listen"])) if "listen" in given else gateway
 
 
+def _merged(default: Block, name: str, given: dict[str, Any]) -> Block:
+    return Blocks().merged(default, block_schema("gateway", name), given.get(name))
+
+
 def compile_log(work: Work) -> Log:
     """Return what the process writes about itself."""
-    return Log(**work.get("log") or {})
-
-
-def _blocks(given: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: Blocks().merged(outer, block_schema("gateway", name), given.get(name))
-        for name, outer in (
-            ("limits", Gateway.limits),
-            ("timeouts", Gateway.timeouts),
-            ("shutdown", Gateway.shutdown),
-        )
-    }
+    given = {name: value for name in ("format", "level") if (value := work.get("log", name))}
+    return Log(**given)
 
 
 def _control(work: Work, given: str | None) -> str:
@@ -58,18 +64,25 @@ def _control(work: Work, given: str | None) -> str:
 def _tls(work: Work, given: dict[str, str] | None) -> ListenerTls | None:
     if given is None:
         return None
-    return ListenerTls(*(work.file(("gateway", "tls", part), given[part]) for part in ("cert", "key")))
+    return ListenerTls(
+        *(work.file(("gateway", "tls", part), given[part]) for part in ("cert", "key"))
+    )
 
 
 def _admin(work: Work, given: str | bool | None) -> Address | None:
     if given is None:
-        return Gateway.admin
+        return _DEFAULT.admin
     if given is False or given == "off":
         return None
     address = parse_listen(str(given))
     if address.host != "localhost" and not _is_loopback(address.host):
         message = "the admin listener shows the configuration to whoever reaches this address"
-        work.report.warn(Code.EXPOSED, message, work.value("gateway", "admin"), "127.0.0.1 is for this machine alone")
+        work.report.warn(
+            Code.EXPOSED,
+            message,
+            work.value("gateway", "admin"),
+            "127.0.0.1 is for this machine alone",
+        )
     return address
 
 
@@ -100,11 +113,20 @@ def _too_wide(network: IPv4Network | IPv6Network) -> str | None:
 
 
 def _expose(work: Work, given: dict[str, Any]) -> dict[str, Exposure | tuple[str, ...]]:
-    exposed = {page: _exposure(value) for page, value in given.items() if page in {"health", "ready", "metrics"}}
+    exposed = {
+        page: _exposure(value)
+        for page, value in given.items()
+        if page in {"health", "ready", "metrics"}
+    }
     for page, who in exposed.items():
         if who is Exposure.ANY and page in _SAID_OPENLY:
             message = f"anyone can read /{page}: {_SAID_OPENLY[page]}"
-            work.report.warn(Code.EXPOSED, message, work.value("gateway", "expose", page), "'private' is narrower")
+            work.report.warn(
+                Code.EXPOSED,
+                message,
+                work.value("gateway", "expose", page),
+                "'private' is narrower",
+            )
     return exposed
 
 

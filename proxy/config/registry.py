@@ -15,7 +15,7 @@ from proxy.plugin.stages import Stage
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """`made` is None where no third-party code may run; `schema` is then {} unless it was shipped."""
+    """`made` is None where no plugin may run; `schema` is then {} unless it was shipped."""
 
     schema: Schema
     stage: Stage

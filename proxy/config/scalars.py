@@ -39,10 +39,8 @@ def _number(text: str) -> Any:
         raise ValueError("a number can't begin with 0: quote it if it is text")
     if _INTEGER.fullmatch(text):
         return int(_bounded(text))
-    if _OCTAL.fullmatch(text):
-        return int(_bounded(text)[2:], 8)
-    if _HEX.fullmatch(text):
-        return int(_bounded(text)[2:], 16)
+    if _OCTAL.fullmatch(text) or _HEX.fullmatch(text):
+        return int(_bounded(text), 0)
     if _SPECIAL.fullmatch(text):
         raise ValueError("a number must be finite: quote it if it is text")
     return _finite(text) if _FLOAT.fullmatch(text) else text

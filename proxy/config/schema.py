@@ -12,7 +12,7 @@ from proxy.config.tree import Path as TreePath
 
 Schema = Mapping[str, Any]
 PluginSchema = Callable[[str, bool], Schema | None]
-"""From a plugin's name, or from `module:attr` when the second argument is True, to its options' schema."""
+"""From a plugin's name, or `module:attr` when the second argument is True, to its schema."""
 
 ENTRY_KEYS = frozenset({"as", "use", "with"})
 """Keys of a chain's entry that are not a plugin's name."""
@@ -45,11 +45,13 @@ def _inline(part: Any, definitions: Mapping[str, Any], done: dict[str, Any]) -> 
         if name not in done:
             done[name] = _inline(definitions[name], definitions, done)
         return done[name]
-    return {key: _inline(item, definitions, done) for key, item in part.items() if key != "definitions"}
+    return {
+        key: _inline(item, definitions, done) for key, item in part.items() if key != "definitions"
+    }
 
 
 def schemas_at(schema: Schema, path: TreePath, plugin: PluginSchema) -> Iterator[Schema]:
-    """Yield every schema that speaks of the value at `path`; several where there are alternatives."""
+    """Yield every schema that speaks of the value at `path`; alternatives give several."""
     if alternatives := schema.get("oneOf", schema.get("anyOf")):
         for alternative in alternatives:
             yield from schemas_at(alternative, path, plugin)

@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from proxy.config.models import Cookies, Limits, ServerLimits, ServerTimeouts, Shutdown, Timeouts, UpstreamSpec
+from proxy.config.models import (
+    Cookies,
+    Limits,
+    ServerLimits,
+    ServerTimeouts,
+    Shutdown,
+    Timeouts,
+    UpstreamSpec,
+)
 from proxy.config.schema import Schema, language
 from proxy.plugin.options import convert_text
 
@@ -28,12 +36,12 @@ _SWITCHES = (
 
 
 def converted(schema: Schema, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the given keys with their formats converted; no defaults, since outer levels give them."""
+    """Return the given keys that this version knows, their formats converted."""
     known = schema["properties"]
     return {
         key: convert_text(known[key], value) if isinstance(value, str) else value
         for key, value in given.items()
-        if key in known
+        if key in known and "x-later" not in known[key]
     }
 
 

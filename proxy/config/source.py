@@ -34,7 +34,7 @@ class Source:
 
 
 class Span(NamedTuple):
-    """`length` characters from line and column, which count from 1; line 0 is the file as a whole."""
+    """`length` characters from line and column, which count from 1; line 0 is the whole file."""
 
     source: Source
     line: int

@@ -12,19 +12,47 @@ from proxy.config.source import Source, Span
 
 # libyaml's words, the first that is contained wins: what is said instead, and the remedy.
 _WORDS: Sequence[tuple[str, str, str | None]] = (
-    ("mapping values are not allowed", "a ':' can't stand here", "quote the text, or check the indentation"),
+    (
+        "mapping values are not allowed",
+        "a ':' can't stand here",
+        "quote the text, or check the indentation",
+    ),
     ("could not find expected ':'", "a ':' is missing after this key", None),
     ("did not find expected ',' or ']'", "a ',' or ']' is missing", None),
     ("did not find expected ',' or '}'", "a ',' or '}' is missing", None),
-    ("did not find expected '-' indicator", "this does not fit in the list above", "check the indentation"),
-    ("did not find expected key", "this does not fit in the mapping above", "check the indentation"),
-    ("did not find expected <document start>", "this does not follow what stands above", "check the indentation"),
+    (
+        "did not find expected '-' indicator",
+        "this does not fit in the list above",
+        "check the indentation",
+    ),
+    (
+        "did not find expected key",
+        "this does not fit in the mapping above",
+        "check the indentation",
+    ),
+    (
+        "did not find expected <document start>",
+        "this does not follow what stands above",
+        "check the indentation",
+    ),
     ("did not find expected node content", "a value is missing here", None),
-    ("block sequence entries are not allowed", "a '- ' can't stand here", "begin the list on its own line"),
+    (
+        "block sequence entries are not allowed",
+        "a '- ' can't stand here",
+        "begin the list on its own line",
+    ),
     ("unexpected end of stream", "a quote is opened and never closed", None),
-    ("found unknown escape character", "unknown escape in a quoted text", "use single quotes for backslashes"),
+    (
+        "found unknown escape character",
+        "unknown escape in a quoted text",
+        "use single quotes for backslashes",
+    ),
     ("exceeded maximum", "nested deeper than the parser goes", None),
-    ("found character that cannot start any token", "a plain text can't begin with this character", "quote it"),
+    (
+        "found character that cannot start any token",
+        "a plain text can't begin with this character",
+        "quote it",
+    ),
 )
 
 
@@ -37,7 +65,12 @@ def report_syntax(error: yaml.YAMLError, source: Source, report: Report) -> None
         return
     span = Span(source, mark.line + 1, mark.column + 1)
     if unquoted := _unquoted_reference(span):
-        report.error(Code.UNQUOTED, "a '${…}' inside '{}' or '[]' must be quoted", unquoted, 'quote it: "${…}"')
+        report.error(
+            Code.UNQUOTED,
+            "a '${…}' inside '{}' or '[]' must be quoted",
+            unquoted,
+            'quote it: "${…}"',
+        )
     elif _text_at(span) == "\t":
         report.error(Code.SYNTAX, "a tab can't indent or separate here", span, "use spaces")
     else:

@@ -30,26 +30,29 @@ class Upstreams:
             UpstreamSpec("", ()), work.get("defaults", "upstream") or {}, ("defaults", "upstream")
         )
         self._of_service: dict[str, int | None] = {}
+        self._pending: set[str] = set()
 
     def of_service(self, name: str) -> int | None:
-        """Return the index of a service's upstream; None when it is wrong, which has been reported."""
+        """Return the index of a service's upstream; None when it is wrong, which is reported."""
         if name not in self._of_service:
-            self._of_service[name] = None  # what a circle of references finds
+            self._pending.add(name)
             path, value = self._place_of(name)
-            self._of_service[name] = self.add(name, value, path) if path not in self._work.broken else None
+            self._of_service[name] = (
+                None if path in self._work.broken else self.add(name, value, path)
+            )
+            self._pending.discard(name)
         return self._of_service[name]
 
     def add(self, name: str, value: Any, path: Path, outer: int | None = None) -> int | None:
         """Return the index of the pool that `value` asks for; `outer` gives what it leaves out."""
-        if isinstance(value, str):
-            value = {"url": value} if not value.startswith(SERVICE_PREFIX) else value
-        if isinstance(value, str):
+        if isinstance(value, str) and value.startswith(SERVICE_PREFIX):
             return self._referred(value.removeprefix(SERVICE_PREFIX), path)
         base = self._defaults if outer is None else self.specs[outer]
         spec = self._with_targets(replace(base, name=name), value, path)
         if spec is None:
             return None
-        self.specs.append(self._with_settings(spec, value, path))
+        settings = value if isinstance(value, dict) else {}
+        self.specs.append(self._with_settings(spec, settings, path))
         return len(self.specs) - 1
 
     def _place_of(self, service: str) -> tuple[Path, Any]:
@@ -63,44 +66,45 @@ class Upstreams:
         span = self._work.value(*path)
         if service not in services:
             hint = nearest(service, services)
-            self._work.report.error(Code.UNKNOWN_SERVICE, f"there is no service '{service}'", span, hint)
+            self._work.report.error(
+                Code.UNKNOWN_SERVICE, f"there is no service '{service}'", span, hint
+            )
             return None
-        index = self.of_service(service)
-        if index is None and self._place_of(service)[0] not in self._work.broken and not self._work.report.failed:
+        if service in self._pending:
             message = f"service '{service}' refers back to itself"
             self._work.report.error(Code.UPSTREAM, message, span, "give one of them a URL")
-        return index
-
-    def _with_targets(self, spec: UpstreamSpec, given: Mapping[str, Any], path: Path) -> UpstreamSpec | None:
-        urls = self._urls(given, path)
-        if urls is None or (not urls and not spec.targets):
-            if urls is not None:
-                message, span = "an upstream needs 'url' or 'targets'", self._work.key(*path)
-                self._work.report.error(Code.UPSTREAM, message, span)
             return None
+        return self.of_service(service)
+
+    def _with_targets(self, spec: UpstreamSpec, value: Any, path: Path) -> UpstreamSpec | None:
+        urls = [(value, path)] if isinstance(value, str) else self._urls(value, path)
         if urls:
             targets, base = self._split(urls)
             spec = replace(spec, targets=targets, path=base)
-        if "path" in given:
-            self._check_one_path(spec, given, (*path, "path"), urls)
-            spec = replace(spec, path=parse_base(given["path"]))
+        elif not spec.targets:
+            message = "an upstream needs 'url' or 'targets'"
+            self._work.report.error(Code.UPSTREAM, message, self._work.key(*path))
+            return None
+        if isinstance(value, dict) and "path" in value:
+            if urls and spec.path:
+                message, span = (
+                    "the path stands in the URL and in 'path'",
+                    self._work.key(*path, "path"),
+                )
+                self._work.report.error(Code.UPSTREAM, message, span, "write it once")
+            spec = replace(spec, path=parse_base(value["path"]))
         return spec
 
-    def _urls(self, given: Mapping[str, Any], path: Path) -> list[tuple[str, Path]] | None:
+    def _urls(self, given: Mapping[str, Any], path: Path) -> list[tuple[str, Path]]:
         if "url" in given and "targets" in given:
             message = "an upstream has 'url' or 'targets', not both"
             self._work.report.error(Code.UPSTREAM, message, self._work.key(*path, "targets"))
-            return None
         if "url" in given:
-            return [(given["url"], (*path, "url") if self._is_mapping(path) else path)]
-        targets = given.get("targets", ())
+            return [(given["url"], (*path, "url"))]
         return [
             (target["url"] if isinstance(target, dict) else target, (*path, "targets", index))
-            for index, target in enumerate(targets)
+            for index, target in enumerate(given.get("targets", ()))
         ]
-
-    def _is_mapping(self, path: Path) -> bool:
-        return hasattr(self._work.root, "keys") and self._work.value(*path, "url") != self._work.value(*path)
 
     def _split(self, urls: list[tuple[str, Path]]) -> tuple[tuple[TargetSpec, ...], str]:
         parsed = [(parse_url(url), path) for url, path in urls]
@@ -108,21 +112,18 @@ class Upstreams:
         for (target, base), path in parsed:
             if base and len(parsed) > 1:
                 message = "a path in one of several targets: it would differ by chance"
-                self._work.report.error(Code.UPSTREAM, message, self._work.value(*path), "write 'path' beside 'targets'")
+                self._work.report.error(
+                    Code.UPSTREAM, message, self._work.value(*path), "write 'path' beside 'targets'"
+                )
             if target in targets:
                 message = f"target {target} is here twice"
                 self._work.report.error(Code.DUPLICATE, message, self._work.value(*path))
             targets[target] = path
         return tuple(targets), parsed[0][0][1]
 
-    def _check_one_path(
-        self, spec: UpstreamSpec, given: Mapping[str, Any], path: Path, urls: list[tuple[str, Path]]
-    ) -> None:
-        if urls and spec.path:
-            message = "the path stands in the URL and in 'path'"
-            self._work.report.error(Code.UPSTREAM, message, self._work.key(*path), "write it once")
-
-    def _with_settings(self, spec: UpstreamSpec, given: Mapping[str, Any], path: Path) -> UpstreamSpec:
+    def _with_settings(
+        self, spec: UpstreamSpec, given: Mapping[str, Any], path: Path
+    ) -> UpstreamSpec:
         settings = {key: value for key, value in given.items() if key not in _OWN}
         spec = self._blocks.merged(spec, self._schema, settings)
         tls = given.get("tls")
@@ -133,7 +134,9 @@ class Upstreams:
         if "ca" in known:
             known["ca"] = self._work.file((*path, "ca"), known["ca"])
         if known.get("verify") is False:
-            message = "certificates are not checked: anyone on the way can read and change everything"
+            message = (
+                "certificates are not checked: anyone on the way can read and change everything"
+            )
             span = self._work.value(*path, "verify")
             self._work.report.warn(Code.UNVERIFIED, message, span, "name the authority in 'ca'")
         return replace(outer, **known)

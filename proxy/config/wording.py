@@ -60,7 +60,9 @@ def wish(schema: Mapping[str, Any]) -> str:
     """Say what a schema asks for, by its format or its types."""
     if schema.get("format") in _FORMS:
         return _FORMS[schema["format"]]
-    return listed(_TYPES[name] for name in types_of(schema)) if types_of(schema) else "another value"
+    return (
+        listed(_TYPES[name] for name in types_of(schema)) if types_of(schema) else "another value"
+    )
 
 
 def kind(value: Any) -> str:
@@ -71,7 +73,9 @@ def kind(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, (int, float)):
         return "a number"
-    return {str: "a text", list: "a list", dict: "a mapping"}[type(value)]
+    return (
+        "a text" if isinstance(value, str) else "a list" if isinstance(value, list) else "a mapping"
+    )
 
 
 def constant(value: Any) -> str:

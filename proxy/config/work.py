@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
 from proxy.config.codes import Code
 from proxy.config.diagnostics import Report
+from proxy.config.models import Place
 from proxy.config.registry import Registry
 from proxy.config.source import Span
 from proxy.config.tree import Mapping as Tree
@@ -19,8 +20,10 @@ from proxy.config.tree import Path, key_span, span_of
 class Work:
     """One set of files on its way to a `Config`.
 
-    `broken` holds the paths of which the structure is wrong, and all above them: what is at or above
-    such a path can't be compiled. `read_files` are further files that the configuration consists of.
+    `broken` holds the paths of which the structure is wrong, and all above them: what is at or
+    above such a path can't be compiled. `read_files` are further files that the configuration
+    consists of. `spans` leads from places that were kept back to the text; `named` are those of
+    routes with a name.
     """
 
     root: Tree
@@ -30,8 +33,10 @@ class Work:
     report: Report
     broken: set[Path] = field(default_factory=set)
     read_files: dict[str, bytes] = field(default_factory=dict)
+    spans: dict[Place, Span] = field(default_factory=dict)
+    named: set[Place] = field(default_factory=set)
 
-    def mark_broken(self, paths: set[Path]) -> None:
+    def mark_broken(self, paths: Collection[Path]) -> None:
         """Remember `paths` and all above them."""
         self.broken |= {path[:end] for path in paths for end in range(len(path) + 1)}
 
@@ -50,8 +55,16 @@ class Work:
         """Return the place of a value."""
         return span_of(self.root, path)
 
+    def place(self, span: Span, *, named: bool = False) -> Place:
+        """Return a place to be kept, from which `spans` leads back."""
+        place = span.place
+        self.spans[place] = span
+        if named:
+            self.named.add(place)
+        return place
+
     def file(self, path: Path, text: str) -> str:
-        """Return a file's path, relative to the configuration file that names it, read it, or report."""
+        """Read a file, relative to the configuration file that names it, and return its path."""
         name = self.relative(path, text)
         try:
             self.read_files[name] = FilePath(name).read_bytes()

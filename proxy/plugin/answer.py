@@ -47,6 +47,7 @@ class Answer(web.StreamResponse):
     """
 
     origin: str
+    dated = False
 
     def __init__(
         self,
@@ -83,13 +84,23 @@ class Answer(web.StreamResponse):
 
     @classmethod
     def from_upstream(
-        cls, status: int, reason: str, fields: list[Field], download: Download | None
+        cls,
+        status: int,
+        reason: str,
+        fields: list[Field],
+        download: Download | None,
+        *,
+        dated: bool = False,
     ) -> Answer:
-        """Make an answer of an upstream's raw end-to-end fields and its body, None for no body."""
+        """Make an answer of an upstream's raw end-to-end fields and its body, None for no body.
+
+        `dated` tells that a Date is among the fields.
+        """
         answer = cls.__new__(cls)
         answer._begin(status, reason, "upstream")
         answer._fields = fields
         answer._download = download
+        answer.dated = dated
         if download is None:
             answer._content = b""
         return answer
@@ -176,6 +187,11 @@ class Answer(web.StreamResponse):
             self._made_headers.add(name, value)
         else:
             self._fields.append((encode(name), encode(clean_value(name, value))))
+
+    @property
+    def untouched(self) -> bool:
+        """Whether the fields are as an upstream framed them, headers that were appended aside."""
+        return self._made_headers is None and self._download is not None and not self._cookies
 
     def wire_fields(self) -> list[Field]:
         """Return the raw fields to send, cookies set by plugins included."""

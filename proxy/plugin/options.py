@@ -66,7 +66,7 @@ def convert_text(schema: Schema, text: str) -> Any:
 
 
 def fitting(schema: Schema, value: Any) -> Schema:
-    """Return the alternative of `oneOf` or `anyOf` whose type and constants take `value`, first first."""
+    """Return the first alternative of `oneOf` or `anyOf` whose type and constants take `value`."""
     alternatives = schema.get("oneOf") or schema.get("anyOf") or ()
     for alternative in alternatives:
         chosen = fitting(alternative, value)

@@ -12,6 +12,7 @@ from proxy.headers import FORWARDED, HOP_BY_HOP, LOWER, Field, decode, encode, i
 
 if TYPE_CHECKING:
     from proxy.server.request import Request
+    from proxy.upstream.head import Head
 
 _FRAMING = frozenset({b"content-length", b"host", b"expect"})
 _HOPS = b"x-brain-hops"
@@ -104,26 +105,26 @@ def _cookie_field(field: Field, spec: RouteSpec | None) -> list[Field]:
     return [(field[0], encode(left))] if left else []
 
 
-def answer_fields(fields: Sequence[Field], request: Request) -> tuple[list[Field], str]:
-    """Return an answer's end-to-end fields in the client's terms, and "events" for an event stream."""
+def answer_fields(head: Head, request: Request) -> list[Field]:
+    """Return an answer's end-to-end fields in the client's terms."""
+    noted = head.noted
+    if noted.keys() <= _PLAIN:
+        return head.fields
     kept: list[Field] = []
-    named: list[bytes] = []
-    kind = ""
-    for field in fields:
+    for field in head.fields:
         name = LOWER[field[0]]
-        if name not in _NOTED:
-            kept.append(field)
-        elif name == b"content-type":
-            kept.append(field)
-            if field[1].lower().startswith(b"text/event-stream"):
-                kind = "events"
-        elif name == b"connection":
-            named.append(field[1])
-        elif name not in HOP_BY_HOP:
+        if name in _REWRITTEN:
             kept.append(_in_public_terms(field, name, request))
-    if named and not all(value in _PLAIN_CONNECTION for value in named):
-        kept = _without_named(kept, named)
-    return kept, kind
+        elif name not in HOP_BY_HOP:
+            kept.append(field)
+    named = noted.get(b"connection")
+    if named is not None and named not in _PLAIN_CONNECTION:
+        kept = _without_named(kept, [v for n, v in head.fields if LOWER[n] == b"connection"])
+    return kept
+
+
+_PLAIN = frozenset({b"content-length", b"content-type", b"date"})
+_REWRITTEN = frozenset({b"location", b"set-cookie"})
 
 
 def _in_public_terms(field: Field, name: bytes, request: Request) -> Field:
@@ -134,6 +135,3 @@ def _in_public_terms(field: Field, name: bytes, request: Request) -> Field:
     bases = request.route.bases(request.prefix, request.sent_host.lower())
     rewrite = rewriting.location if name == b"location" else rewriting.set_cookie
     return field[0], encode(rewrite(decode(field[1]), bases))
-
-
-_NOTED = HOP_BY_HOP | {b"content-type", b"location", b"set-cookie"}

@@ -224,7 +224,7 @@ def _answer(request: Request, lease: Lease, head: Head) -> Answer:
     connection = lease.connection
     assert connection is not None
     route: Route = request.route
-    fields, kind = answer_fields(head.fields, request)
+    fields = answer_fields(head, request)
     fields.append(VIA)
     reason = head.reason.decode("utf-8", "surrogateescape")
     if not head.has_body:
@@ -233,12 +233,12 @@ def _answer(request: Request, lease: Lease, head: Head) -> Answer:
         return Answer.from_upstream(head.status, reason, fields, None)
     timeouts = route.timeouts
     if not connection.complete:
-        if kind == "events":
+        if head.noted.get(b"content-type", b"").lower().startswith(b"text/event-stream"):
             connection.body_timeout(timeouts.stream, "stream_timeout")
         else:
             connection.body_timeout(timeouts.idle, "upstream_body_timeout")
     body = UpstreamBody(lease, connection, head.length, timeouts.write)
-    return Answer.from_upstream(head.status, reason, fields, body)
+    return Answer.from_upstream(head.status, reason, fields, body, dated=b"date" in head.noted)
 
 
 VIA: Field = (b"Via", b"1.1 brain")

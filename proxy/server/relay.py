@@ -142,6 +142,26 @@ def _may_keep(
 def _head(request: Request, answer: Answer, *, has_body: bool, length: int | None, chunked: bool) -> bytes:
     modern = request.version == HttpVersion11
     lines = [encode(f"HTTP/1.{1 if modern else 0} {answer.status} {answer.reason}\r\n")]
+    if answer.untouched:
+        lines.append(render(answer.wire_fields()))
+        if not answer.dated:
+            lines.append(b"Date: %b\r\n" % http_date())
+        if chunked:
+            lines.append(b"Transfer-Encoding: chunked\r\n")
+    else:
+        _checked_fields(lines, answer, has_body=has_body, length=length, chunked=chunked)
+    if not request.keep:
+        lines.append(b"Connection: close\r\n")
+    elif not modern:
+        lines.append(b"Connection: keep-alive\r\n")
+    lines.append(b"\r\n")
+    return b"".join(lines)
+
+
+def _checked_fields(
+    lines: list[bytes], answer: Answer, *, has_body: bool, length: int | None, chunked: bool
+) -> None:
+    """Add the fields of an answer that was made or edited here, framed anew."""
     announced: bytes | None = None
     dated = False
     for field in answer.wire_fields():
@@ -163,12 +183,6 @@ def _head(request: Request, answer: Answer, *, has_body: bool, length: int | Non
     elif announced is not None and answer.status not in _LENGTHLESS:
         # A HEAD's or 304's Content-Length speaks of the body that a GET would have brought.
         lines.append(b"Content-Length: %b\r\n" % announced)
-    if not request.keep:
-        lines.append(b"Connection: close\r\n")
-    elif not modern:
-        lines.append(b"Connection: keep-alive\r\n")
-    lines.append(b"\r\n")
-    return b"".join(lines)
 
 
 _LENGTHLESS = (HTTPStatus.NO_CONTENT, HTTPStatus.SWITCHING_PROTOCOLS)

@@ -51,6 +51,17 @@ class Connection(asyncio.Protocol):
         self._on_tunnel_end: Callable[[GatewayError | None], None] | None = None
         self._deadline = Deadline(loop, self._expired)
         self._parser: httptools.HttpResponseParser | None = None
+        self._method = "GET"
+        self._bounds = HeadBounds()
+        self._informational: Informational | None = None
+        self._upgrade_asked = False
+        self._reason = b""
+        self._fields: list[Field] = []
+        self._body_waiter: asyncio.Future[None] | None = None
+        self._sink: Sink | None = None
+        self._expiry = "upstream_response_timeout"
+        self._idle_timeout = 60.0
+        self.busy = False
         self._write_paused = False
         self._drain_waiter: asyncio.Future[None] | None = None
         self._reading_paused = False
@@ -61,30 +72,18 @@ class Connection(asyncio.Protocol):
         return f"<Connection {self.label} {state} uses={self.uses}>"
 
     def _reset(self) -> None:
-        self.busy = False
         self.complete = False
         self.upgraded = False
-        self._upgrade_asked = False
-        self._method = "GET"
-        self._bounds = HeadBounds()
-        self._status = 0
-        self._reason = b""
-        self._fields: list[Field] = []
+        self.keep = False
+        self.trailers: list[Field] = []
+        self.body_received = 0
         self._head_size = 0
         self._head: Head | None = None
         self._head_waiter: asyncio.Future[Head] | None = None
-        self._body_waiter: asyncio.Future[None] | None = None
         self._chunks: list[bytes] = []
         self._held = 0
-        self._sink: Sink | None = None
         self._remaining: int | None = None
-        self._expiry = "upstream_response_timeout"
-        self._idle_timeout = 60.0
         self._error: GatewayError | None = None
-        self._informational: Informational | None = None
-        self.trailers: list[Field] = []
-        self.keep = False
-        self.body_received = 0
 
     # -- life
 
@@ -286,13 +285,14 @@ class Connection(asyncio.Protocol):
             return
         if status == 101 and not self._upgrade_asked:
             raise GatewayError("upstream_upgrade_unasked")
-        head = Head(status, self._reason, fields, parser.get_http_version(), self._method)
+        head = Head(status, self._reason, fields, self._method)
         self.keep = parser.should_keep_alive() and head.delimited
         self._head = head
-        self._deadline.clear()
         if self._head_waiter is not None and not self._head_waiter.done():
             self._head_waiter.set_result(head)
-        if not head.has_body:
+        if head.has_body:
+            self._deadline.clear()
+        else:
             self._finish()
             # llhttp does not know that a HEAD has no body: it would wait for one.
             if self._method == "HEAD":

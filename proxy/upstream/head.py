@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from proxy.errors import GatewayError
-from proxy.headers import Field
+from proxy.headers import HOP_BY_HOP, LOWER, Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,31 +27,52 @@ class HeadBounds:
             raise GatewayError("upstream_head_too_large")
 
 
+NOTED = HOP_BY_HOP | {
+    b"content-length",
+    b"content-type",
+    b"date",
+    b"location",
+    b"set-cookie",
+}
+"""Fields that somebody on the way back must look at; all others pass unseen."""
+
+
 class Head:
     """A final status line with its raw fields, and how its body is framed (RFC 9112, 6.3).
 
-    `length` is the Content-Length in bytes or None; `delimited` is False when only the end of the
-    connection ends the body. Raises GatewayError `upstream_invalid_response` for a length that is no
-    number, or that contradicts another.
+    `noted` holds the last value of each field of `NOTED` by its lower-case name. `length` is the
+    Content-Length in bytes or None; `delimited` is False when only the end of the connection ends
+    the body. Raises GatewayError `upstream_invalid_response` for a length that is no number, or that
+    contradicts another.
     """
 
-    __slots__ = ("chunked", "delimited", "fields", "has_body", "length", "reason", "status", "version")
+    __slots__ = (
+        "chunked",
+        "delimited",
+        "fields",
+        "has_body",
+        "length",
+        "noted",
+        "reason",
+        "status",
+    )
 
-    def __init__(
-        self, status: int, reason: bytes, fields: list[Field], version: str, method: str
-    ) -> None:
+    def __init__(self, status: int, reason: bytes, fields: list[Field], method: str) -> None:
         self.status = status
         self.reason = reason
         self.fields = fields
-        self.version = version
         self.length: int | None = None
         self.chunked = False
+        noted: dict[bytes, bytes] = {}
         for name, value in fields:
-            size = len(name)
-            if size == 14 and name.lower() == b"content-length":
-                self._set_length(value)
-            elif size == 17 and name.lower() == b"transfer-encoding":
-                self._set_coding(value)
+            lower = LOWER[name]
+            if lower in NOTED:
+                if lower == b"content-length":
+                    self._set_length(value)
+                elif lower == b"transfer-encoding":
+                    self._set_coding(value)
+                noted[lower] = value
+        self.noted = noted
         self.has_body = method != "HEAD" and status >= 200 and status not in _BODILESS
         self.delimited = not self.has_body or self.chunked or self.length is not None
 

@@ -1,0 +1,87 @@
+"""`brain routes`: the compiled table, as the gateway would run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from proxy.config.models import Config, Match, RouteSpec, ValueTest
+
+COLUMNS = ("match", "upstream", "access", "chain", "place")
+
+
+@click.command()
+@click.argument("files", nargs=-1, type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="One array of objects.")
+def routes(files: tuple[str, ...], as_json: bool) -> None:
+    """Print what FILES (routes.yaml) become: match, upstream, who may call, chain, place."""
+    from proxy.cli.check import painted
+    from proxy.config.load import load
+    from proxy.plugin.catalog import Catalog
+
+    loaded = load(files or ("routes.yaml",), environment=os.environ, catalog=Catalog())
+    if loaded.config is None:
+        click.echo(painted(loaded.render()), err=True)
+        sys.exit(1)
+    rows = list(table(loaded.config))
+    click.echo(json.dumps(rows, indent=2) if as_json else _aligned(rows))
+
+
+def table(config: Config) -> Iterator[dict[str, Any]]:
+    """Yield a row for each route under each of its prefixes, as listed; the fallback last."""
+    for route in (*config.routes, *([config.fallback] if config.fallback else ())):
+        for prefix in route.prefixes:
+            yield {
+                "name": route.name,
+                "service": route.service,
+                "match": _match(prefix, route.match),
+                "upstream": _upstream(config, route),
+                "access": _access(config, route),
+                "chain": [config.entries[index].identity for index in route.chain],
+                "place": f"{route.place.file}:{route.place.line}",
+            }
+
+
+def _match(prefix: str, match: Match) -> str:
+    parts = [",".join(sorted(match.methods)) or "*", f"{prefix}{match.path.text}"]
+    parts += [f"host={','.join(match.hosts)}"] * bool(match.hosts)
+    parts += [_test("header", test) for test in match.headers]
+    parts += [_test("query", test) for test in match.query]
+    return " ".join(parts)
+
+
+def _test(kind: str, test: ValueTest) -> str:
+    if not test.present:
+        return f"{kind}:{test.name} absent"
+    value = "*" if test.value is None else f"{test.value}{'*' * test.prefix}"
+    return f"{kind}:{test.name}={value}"
+
+
+def _upstream(config: Config, route: RouteSpec) -> str:
+    spec = config.upstreams[route.upstream]
+    more = f" (+{len(spec.targets) - 1})" if len(spec.targets) > 1 else ""
+    return f"{spec.targets[0]}{spec.path}{more}"
+
+
+def _access(config: Config, route: RouteSpec) -> str:
+    asked = " or ".join(config.entries[index].identity for index in route.authenticators)
+    return {"public": "public", "optional": f"optional: {asked}", "required": asked}[
+        route.access.value
+    ]
+
+
+def _aligned(rows: Sequence[dict[str, Any]]) -> str:
+    lines = [tuple(column.upper() for column in COLUMNS)]
+    lines += [tuple(_cell(row[column]) for column in COLUMNS) for row in rows]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(COLUMNS))]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def _cell(value: Any) -> str:
+    return " > ".join(value) if isinstance(value, list) else str(value)

@@ -1,0 +1,65 @@
+"""`brain schema`: the language's JSON Schema with the installed plugins in it, for editors."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from proxy.plugin.catalog import Catalog
+
+
+@click.command()
+@click.option(
+    "--plugins-only", is_flag=True, help="Only the plugins' options: schemas/plugins.schema.json."
+)
+def schema(plugins_only: bool) -> None:
+    """Print the JSON Schema of routes.yaml."""
+    from proxy.errors import ConfigError
+    from proxy.plugin.catalog import Catalog
+
+    try:
+        made = plugins_schema(Catalog()) if plugins_only else whole_schema(Catalog())
+    except ConfigError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    click.echo(json.dumps(made, indent=2, ensure_ascii=False))
+
+
+def plugins_schema(catalog: Catalog) -> dict[str, Any]:
+    """Return the options of all installed plugins by name, with what the chain must know of each.
+
+    Raises ConfigError when one of them can't be loaded.
+    """
+    from proxy.plugin.base import Authenticator
+
+    found = {name: catalog.get(name) for name in catalog}
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Brain Gateway: options of the installed plugins",
+        "description": "Made by 'brain schema --plugins-only'; a test compares.",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            name: {
+                **plugin.schema,
+                "x-stage": plugin.stage.name,
+                "x-authenticator": issubclass(plugin, Authenticator),
+            }
+            for name, plugin in found.items()
+        },
+    }
+
+
+def whole_schema(catalog: Catalog) -> dict[str, Any]:
+    """Return the language's schema in which a chain's entry knows the installed plugins."""
+    from proxy.config.schema import read_schema
+
+    made: dict[str, Any] = read_schema("routes.schema.json")
+    entry = made["definitions"]["plugins"]["items"]
+    entry["properties"] |= plugins_schema(catalog)["properties"]
+    entry["additionalProperties"] = False
+    return made

@@ -1,0 +1,67 @@
+"""Who may call a route: default deny, and what contradicts it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from proxy.config.chain import Chain
+from proxy.config.codes import Code
+from proxy.config.models import Access
+from proxy.config.source import Span
+from proxy.config.work import Work
+
+_OF_CALLER = frozenset({"claims", "principal"})
+
+
+def access_of(given: Any, outer: Access) -> Access:
+    """Return what `public:` says, else what holds outside."""
+    if given is None:
+        return outer
+    return {True: Access.PUBLIC, False: Access.REQUIRED, "optional": Access.OPTIONAL}[given]
+
+
+def check_access(work: Work, what: str, access: Access, chain: Chain, span: Span) -> None:
+    """Report a level that nobody guards and that does not say so."""
+    if chain.authenticators or not chain.sure or access is Access.PUBLIC:
+        return
+    if access is Access.OPTIONAL:
+        message = f"{what} says 'public: optional' and has no authenticator to ask"
+        work.report.error(Code.ACCESS, message, span, "add one, or say 'public: true'")
+        return
+    message = f"{what} lets anyone in: add an authenticator, or say 'public: true'"
+    work.report.error(Code.OPEN, message, span)
+
+
+def check_contradiction(work: Work, what: str, access: Access, chain: Chain, span: Span) -> None:
+    """Report a public route that names an authenticator itself: it would never be asked."""
+    named = [link.identity for link in chain.own if link.authenticator]
+    if access is Access.PUBLIC and named:
+        message = f"{what} is public, so its authenticator '{named[0]}' would never be asked"
+        work.report.error(
+            Code.ACCESS, message, span, "say 'public: false' or 'public: optional' here"
+        )
+
+
+def check_values(
+    work: Work,
+    what: str,
+    access: Access,
+    chain: Chain,
+    rewrite: Iterable[str],
+    path_names: Iterable[str],
+    span: Span,
+) -> None:
+    """Report values of the caller or of the path that a route can't have."""
+    links = [link for link in chain.links if not link.authenticator]
+    needed = [(name, f"plugin '{link.identity}'") for link in links for name in link.names]
+    needed += [(name, "its 'rewrite'") for name in rewrite]
+    for name, needs in needed:
+        root, _, rest = name.partition(".")
+        if access is Access.PUBLIC and root in _OF_CALLER:
+            message = f"{what} is public, but {needs} needs ${{{name}}}"
+            work.report.error(Code.CLAIMS_NEEDED, message, span, "skip it here, or ask who calls")
+        elif rest.startswith("path.") and rest.removeprefix("path.") not in path_names:
+            message = f"{what}: {needs} needs ${{{name}}}, which its path does not name"
+            hint = f"write {{{rest.removeprefix('path.')}}} in match.path"
+            work.report.error(Code.PATH, message, span, hint)

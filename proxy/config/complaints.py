@@ -1,0 +1,139 @@
+"""Violations of a schema in our words: never jsonschema's, never a `oneOf`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from proxy.config.codes import Code
+from proxy.config.diagnostics import Report, count, listed, nearest
+from proxy.config.tree import Node, Path, key_span, span_of
+from proxy.config.wording import constant, kind, subject, wish
+from proxy.plugin.options import SECRET_KEY, SECRETS_LATER, types_of
+
+
+class Violation(NamedTuple):
+    """One keyword of a schema that a value does not satisfy.
+
+    `wanted` is what the keyword says, `message` the words of a format's check. `of_name` is True
+    where the value is a key, and `path` then leads to the mapping that holds it.
+    """
+
+    keyword: str
+    wanted: Any
+    value: Any
+    path: Path
+    schema: Mapping[str, Any]
+    message: str
+    of_name: bool
+
+
+def complain(violation: Violation, root: Node, report: Report) -> None:
+    """Report a violation at its key or value."""
+    _WORDS.get(violation.keyword, _other)(violation, root, report)
+
+
+def _unknown(violation: Violation, root: Node, report: Report) -> None:
+    properties: Mapping[str, Any] = violation.schema.get("properties", {})
+    known = [name for name, below in properties.items() if "not" not in below]
+    for name in violation.value:
+        if name in properties or (
+            name.startswith("x-") and "patternProperties" in violation.schema
+        ):
+            continue
+        message = f"unknown key '{name}' in {subject(violation.path)}"
+        hint = nearest(name, known) or (f"known: {listed(known, 'and')}" if known else None)
+        report.error(Code.UNKNOWN_KEY, message, key_span(root, (*violation.path, name)), hint)
+
+
+def _missing(violation: Violation, root: Node, report: Report) -> None:
+    for name in violation.wanted:
+        if name not in violation.value:
+            message = f"key '{name}' is missing in {subject(violation.path)}"
+            report.error(Code.MISSING_KEY, message, key_span(root, violation.path))
+
+
+def _type(violation: Violation, root: Node, report: Report) -> None:
+    value, path = violation.value, violation.path
+    if isinstance(value, dict) and SECRET_KEY in value:
+        report.error(Code.LATER, f"{subject(path)}: {SECRETS_LATER}", key_span(root, path))
+        return
+    hint = None
+    if value is None:
+        hint = "give it a value, or remove the key"
+    elif isinstance(value, str) and types_of(violation.schema) == ("array",):
+        hint = "write a list: [a, b]"
+    message = f"{subject(path)}: expected {wish(violation.schema)}, not {kind(value)}"
+    report.error(Code.WRONG_TYPE, message, span_of(root, path), hint)
+
+
+def _enum(violation: Violation, root: Node, report: Report) -> None:
+    known = [constant(value) for value in violation.wanted]
+    hint = nearest(violation.value, known) if isinstance(violation.value, str) else None
+    message = f"{subject(violation.path)}: expected {listed(known)}"
+    report.error(Code.WRONG_VALUE, message, span_of(root, violation.path), hint)
+
+
+def _format(violation: Violation, root: Node, report: Report) -> None:
+    path = violation.path
+    if violation.of_name:
+        message = f"name '{violation.value}' in {subject(path)}: {violation.message}"
+        report.error(Code.WRONG_VALUE, message, key_span(root, (*path, violation.value)))
+        return
+    template = violation.schema.get("format") == "template"
+    code = Code.TEMPLATE if template else Code.WRONG_VALUE
+    report.error(code, f"{subject(path)}: {violation.message}", span_of(root, path))
+
+
+def _later(violation: Violation, root: Node, report: Report) -> None:
+    what = violation.schema.get("x-later")
+    if what is None:
+        _other(violation, root, report)
+        return
+    message = f"{subject(violation.path)}: not available in this version ({what})"
+    report.error(Code.LATER, message, key_span(root, violation.path))
+
+
+def _bound(violation: Violation, root: Node, report: Report) -> None:
+    if "x-later" in violation.schema and violation.keyword == "maximum":
+        _later(violation, root, report)
+        return
+    words = {"minimum": "at least", "maximum": "at most"}
+    words |= {"exclusiveMinimum": "more than", "exclusiveMaximum": "less than"}
+    message = f"{subject(violation.path)}: expected {words[violation.keyword]} {violation.wanted}"
+    report.error(Code.WRONG_VALUE, message, span_of(root, violation.path))
+
+
+def _size(noun: str, bound: str) -> Callable[[Violation, Node, Report], None]:
+    def word(violation: Violation, root: Node, report: Report) -> None:
+        wanted = f"{bound} {count(violation.wanted, noun)}"
+        message = f"{subject(violation.path)}: expected {wanted}"
+        report.error(Code.WRONG_VALUE, message, span_of(root, violation.path))
+
+    return word
+
+
+def _other(violation: Violation, root: Node, report: Report) -> None:
+    message = f"{subject(violation.path)}: this value is not allowed"
+    hint = violation.schema.get("description")
+    report.error(Code.WRONG_VALUE, message, span_of(root, violation.path), hint)
+
+
+_WORDS: Mapping[str, Callable[[Violation, Node, Report], None]] = {
+    "additionalProperties": _unknown,
+    "required": _missing,
+    "type": _type,
+    "enum": _enum,
+    "format": _format,
+    "not": _later,
+    "minimum": _bound,
+    "maximum": _bound,
+    "exclusiveMinimum": _bound,
+    "exclusiveMaximum": _bound,
+    "minItems": _size("entry", "at least"),
+    "maxItems": _size("entry", "at most"),
+    "minProperties": _size("key", "at least"),
+    "maxProperties": _size("key", "at most"),
+    "minLength": _size("character", "at least"),
+    "maxLength": _size("character", "at most"),
+}

@@ -1,0 +1,159 @@
+"""Entries of `plugins:` lists, each checked by its plugin's schema and by the plugin itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from proxy.config.codes import Code
+from proxy.config.diagnostics import nearest
+from proxy.config.models import Entry
+from proxy.config.registry import Known
+from proxy.config.schema import ENTRY_KEYS
+from proxy.config.tree import Path
+from proxy.config.violations import violations
+from proxy.config.work import Work
+from proxy.errors import ConfigError
+from proxy.plugin.base import Plugin
+from proxy.plugin.options import convert
+from proxy.plugin.stages import Stage
+from proxy.templates import Template
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One entry as a chain sees it. `names` are the per-request values that its options need.
+
+    `sure` is False where the plugin could not be looked at: then nothing is concluded from it.
+    """
+
+    index: int
+    identity: str
+    stage: Stage
+    authenticator: bool
+    names: tuple[str, ...] = ()
+    sure: bool = True
+
+
+class Entries:
+    """All entries of one configuration, in the order in which they were declared."""
+
+    def __init__(self, work: Work) -> None:
+        self.entries: list[Entry] = []
+        self._work = work
+
+    def declare(self, item: Any, path: Path) -> Link | None:
+        """Add one entry and return its link; None when its plugin is not known."""
+        entry, options_path = self._entry(item, path)
+        known = self._known(entry, options_path)
+        if known is None:
+            return None
+        self.entries.append(entry)
+        made, names = self._checked(entry, known, options_path)
+        return Link(
+            len(self.entries) - 1,
+            entry.identity,
+            made.stage if made else known.stage,
+            known.authenticator,
+            names,
+            known.sure,
+        )
+
+    def _entry(self, item: Any, path: Path) -> tuple[Entry, Path]:
+        place = self._work.value(*path).place
+        if isinstance(item, str):
+            return Entry(item, item, None, {}, place), (*path, item)
+        use: str | None = item.get("use")
+        name: str = use or next(key for key in item if key not in ENTRY_KEYS)
+        below = (*path, "with" if use else name)
+        options = item.get("with", {}) if use else item[name]
+        place = self._work.key(*path, "use" if use else name).place
+        return Entry(item.get("as", name), name, use, options, place), below
+
+    def _known(self, entry: Entry, path: Path) -> Known | None:
+        registry, span = self._work.registry, self._work.key(*path)
+        try:
+            return registry.get(entry.plugin, use=entry.use is not None)
+        except KeyError:
+            hint = nearest(entry.plugin, registry.catalog)
+            message = f"there is no plugin '{entry.plugin}'"
+            self._work.report.error(
+                Code.UNKNOWN_PLUGIN, message, span, hint or "install it, or name one with 'use'"
+            )
+        except ConfigError as error:
+            self._work.report.error(Code.PLUGIN_REFUSES, str(error), span, error.hint)
+        return None
+
+    def _checked(
+        self, entry: Entry, known: Known, path: Path
+    ) -> tuple[Plugin | None, tuple[str, ...]]:
+        work = self._work
+        if not isinstance(entry.options, dict):
+            message = f"plugin '{entry.plugin}': expected its options as a mapping"
+            hint = f"without options write the name alone: {entry.plugin}"
+            work.report.error(Code.WRONG_TYPE, message, work.key(*path), hint)
+            return None, ()
+        if (
+            not known.sure
+            or violations(known.schema, entry.options, work.root, path, work.report).any
+        ):
+            return None, ()
+        try:
+            options = convert(known.schema, entry.options)
+            names = tuple(_names(options))
+            return (self._made(known, options, path) if known.made else None), names
+        except Exception as error:  # noqa: BLE001  a plugin's constructor may fail in any way
+            hint = error.hint if isinstance(error, ConfigError) else None
+            work.report.error(
+                Code.PLUGIN_REFUSES, _refusal(entry.plugin, error), work.key(*path), hint
+            )
+            return None, ()
+
+    def _made(self, known: Known, options: Mapping[str, Any], path: Path) -> Plugin:
+        assert known.made is not None
+        plugin = known.made(**options)
+        plugin.check(_Problems(self._work, path))
+        return plugin
+
+
+class _Problems:
+    """Takes what `Plugin.check` finds to the lines of its options."""
+
+    def __init__(self, work: Work, path: Path) -> None:
+        self._work = work
+        self._path = path
+
+    def add(self, option: str, message: str, *, hint: str | None = None) -> None:
+        """Report an error at `option`."""
+        self._work.report.error(
+            Code.PLUGIN_REFUSES, message, self._work.value(*self._at(option)), hint
+        )
+
+    def warn(self, option: str, message: str, *, hint: str | None = None) -> None:
+        """Report what is legal and unwise."""
+        self._work.report.warn(
+            Code.PLUGIN_WARNS, message, self._work.value(*self._at(option)), hint
+        )
+
+    def _at(self, option: str) -> Path:
+        steps = (int(step) if step.isdecimal() else step for step in option.split(".") if step)
+        return (*self._path, *steps)
+
+
+def _refusal(plugin: str, error: Exception) -> str:
+    """A plugin's own words for what it refuses on purpose; for a bug, which one it is."""
+    if isinstance(error, (ConfigError, ValueError)) and str(error):
+        return f"plugin '{plugin}': {error}"
+    return f"plugin '{plugin}' can't be made: {type(error).__name__}: {error}"
+
+
+def _names(value: Any) -> Iterator[str]:
+    if isinstance(value, Template):
+        yield from value.names
+    elif isinstance(value, dict):
+        for below in value.values():
+            yield from _names(below)
+    elif isinstance(value, list):
+        for below in value:
+            yield from _names(below)

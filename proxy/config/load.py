@@ -1,0 +1,187 @@
+"""From file names to a `Config`, or to all that is wrong with them."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from proxy.config.chain import Chains
+from proxy.config.codes import Code
+from proxy.config.coerce import coerce
+from proxy.config.collisions import Collisions
+from proxy.config.dangers import warn_of_dangers
+from proxy.config.diagnostics import Diagnostic, Report, Severity
+from proxy.config.entries import Entries
+from proxy.config.files import Reader
+from proxy.config.levels import Levels
+from proxy.config.models import Config
+from proxy.config.process import compile_gateway, compile_log
+from proxy.config.registry import Registry
+from proxy.config.render import render_text
+from proxy.config.routes import Routes
+from proxy.config.schema import language
+from proxy.config.tree import Mapping as Tree
+from proxy.config.tree import as_written, plain
+from proxy.config.upstreams import Upstreams
+from proxy.config.violations import violations
+from proxy.config.work import Work
+from proxy.errors import ConfigError
+from proxy.plugin.catalog import Catalog
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What came of loading: `config` is None exactly when there is an error among `diagnostics`.
+
+    `files` are all that were read, in order; `services` is how many were named, good or bad.
+    """
+
+    config: Config | None
+    diagnostics: tuple[Diagnostic, ...]
+    files: tuple[str, ...] = ()
+    services: int = 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether the files can't be served."""
+        return any(found.severity is Severity.ERROR for found in self.diagnostics)
+
+    def render(self) -> str:
+        """Return the diagnostics as text with carets, and the closing count."""
+        return render_text(self.diagnostics, self.files, self.services)
+
+
+class InvalidConfig(ConfigError):  # noqa: N818  the agreed name
+    """Files that can't be served; its text is the rendered diagnostics."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.diagnostics = loaded.diagnostics
+        super().__init__(loaded.render())
+
+
+def load(
+    files: Sequence[str | Path],
+    *,
+    environment: Mapping[str, str],
+    catalog: Catalog,
+    run_plugins: bool = True,
+) -> Loaded:
+    """Read, lay over each other, check and compile `files`. Never raises for what is in them.
+
+    `run_plugins` False imports no plugin: options are then checked by the schemas that are shipped,
+    and what can't be known of other plugins is not concluded from.
+    """
+    with _without_collections():
+        return _load(
+            [str(name) for name in files], environment, Registry(catalog, run_plugins=run_plugins)
+        )
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Pause the garbage collector: nothing is garbage before the end.
+
+    Walking all that is built, again and again, costs a quarter of the time with 10,000 services.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _load(files: Sequence[str], environment: Mapping[str, str], registry: Registry) -> Loaded:
+    report = Report()
+    reader = Reader(environment, report)
+    tree = reader.read_all(files)
+    names = tuple(source.name for source in reader.sources)
+    if tree is None:
+        return Loaded(None, tuple(report), names)
+    work = Work(tree, plain(tree), environment, registry, report)
+    config = _compile(work, names)
+    services = work.data.get("services")
+    count = len(services) if isinstance(services, dict) else 0
+    return Loaded(None if report.failed else config, tuple(report), names, count)
+
+
+def load_or_raise(
+    files: Sequence[str | Path], *, environment: Mapping[str, str], catalog: Catalog
+) -> Loaded:
+    """Return what `load` does, its `config` not None. Raises InvalidConfig."""
+    loaded = load(files, environment=environment, catalog=catalog)
+    if loaded.config is None:
+        raise InvalidConfig(loaded)
+    return loaded
+
+
+def _compile(work: Work, names: tuple[str, ...]) -> Config:
+    coerce(language(), work.root, work.data, work.registry.schema, work.report)
+    work.mark_broken(violations(language(), work.data, work.root, (), work.report).broken)
+    gateway = compile_gateway(work)
+    log = compile_log(work)
+    _check_plugins_dir(work)
+    entries, upstreams = Entries(work), Upstreams(work)
+    levels = Levels(work, Chains(work, entries))
+    routes = Routes(work, levels, upstreams, gateway.base_path)
+    routes.compile()
+    Collisions(work, gateway, routes.services, routes.routes).report()
+    everything = [*routes.routes, *([routes.fallback] if routes.fallback else ())]
+    warn_of_dangers(work, everything, upstreams.specs)
+    return Config(
+        gateway=gateway,
+        log=log,
+        entries=tuple(entries.entries),
+        upstreams=tuple(upstreams.specs),
+        services=tuple(routes.services),
+        routes=tuple(routes.routes),
+        fallback=routes.fallback,
+        global_chain=levels.outer.chain.without_route,
+        revision=_revision(work),
+        effective=_effective(work.root),
+        watched=(*names, *work.read_files),
+    )
+
+
+def _check_plugins_dir(work: Work) -> None:
+    """Refuse a folder that holds plugins, since nothing loads them yet: none is left out."""
+    given = work.get("plugins_dir")
+    if given is None:
+        return
+    folder, span = Path(work.relative(("plugins_dir",), given)), work.value("plugins_dir")
+    try:
+        found = sorted(path.name for path in folder.iterdir() if path.suffix == ".py")
+    except (OSError, ValueError):
+        work.report.error(Code.FILES, f"'{given}' is no folder that can be read", span)
+        return
+    if found:
+        message = (
+            f"'{given}' holds {found[0]}: plugins in a folder are not available in this version"
+        )
+        work.report.error(Code.LATER, message, span, "install them, or name them with 'use'")
+
+
+def _revision(work: Work) -> str:
+    """Hash what the files mean: a comment changes nothing, a renewed certificate does."""
+    resolved: dict[str, Any] = _without_notes(work.data)
+    digest = hashlib.sha256(json.dumps(resolved).encode())
+    for name, content in sorted(work.read_files.items()):
+        digest.update(
+            f"\0{name}\0{hashlib.sha256(content).hexdigest()}".encode(errors="surrogateescape")
+        )
+    return digest.hexdigest()
+
+
+def _effective(root: Tree) -> dict[str, Any]:
+    return _without_notes(as_written(root))
+
+
+def _without_notes(tree: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in tree.items() if not key.startswith("x-")}

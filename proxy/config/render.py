@@ -1,0 +1,93 @@
+"""Diagnostics as text with carets, as JSON, and as GitHub's annotations."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from proxy.config.diagnostics import Diagnostic, Severity, count
+from proxy.config.source import Span
+
+MAX_LINE = 160
+"""Longer lines are cut around the caret."""
+
+_UNPRINTABLE = re.compile(r"[^\t\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_GITHUB_ESCAPES = (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"))
+
+
+def render_text(found: Sequence[Diagnostic], files: Sequence[str], services: int) -> str:
+    """Return each diagnostic with its line and caret, then the count."""
+    return "\n".join([*(_one(each) for each in found), summary(found, files, services)])
+
+
+def summary(found: Sequence[Diagnostic], files: Sequence[str], services: int) -> str:
+    """Return the closing line: `2 errors in routes.yaml (6 services)`."""
+    errors = sum(each.severity is Severity.ERROR for each in found)
+    warnings = len(found) - errors
+    told = [count(errors, "error")] * bool(errors) + [count(warnings, "warning")] * bool(warnings)
+    return f"{', '.join(told) or 'no errors'} in {', '.join(files)} ({count(services, 'service')})"
+
+
+def render_json(found: Sequence[Diagnostic], files: Sequence[str], services: int) -> str:
+    """Return one object, stable for scripts: `diagnostics`, `files`, `services`."""
+    told = [
+        {
+            "code": each.code.value,
+            "severity": each.severity.value,
+            "message": each.message,
+            "hint": each.hint,
+            "file": each.span.source.name,
+            "line": each.span.line,
+            "column": each.span.column,
+            "length": each.span.length,
+        }
+        for each in found
+    ]
+    return json.dumps({"diagnostics": told, "files": list(files), "services": services}, indent=2)
+
+
+def render_github(found: Sequence[Diagnostic]) -> str:
+    """Return a workflow command a line, which GitHub shows beside the change."""
+    return "\n".join(_annotation(each) for each in found)
+
+
+def _annotation(found: Diagnostic) -> str:
+    span = found.span
+    place = f"file={_escaped(span.source.name)},line={max(span.line, 1)},col={max(span.column, 1)}"
+    text = f"{found.message}{f' ({found.hint})' if found.hint else ''}"
+    return f"::{found.severity.value} {place},title={found.code.value}::{_escaped(text)}"
+
+
+def _escaped(text: str) -> str:
+    for written, escape in _GITHUB_ESCAPES:
+        text = text.replace(written, escape)
+    return text
+
+
+def _one(found: Diagnostic) -> str:
+    head = f"{found.severity.value}[{found.code.value}]: {_visible(found.message)}"
+    span = found.span
+    if not span.line or span.line > len(span.source.lines):
+        hint = [f"   = {_visible(found.hint)}"] if found.hint else []
+        return "\n".join([head, f"  --> {span}", *hint])
+    margin = " " * len(str(span.line))
+    text, before, length = _cut(span.source.lines[span.line - 1], span)
+    caret = f"{before}{'^' * length}{f' {_visible(found.hint)}' if found.hint else ''}"
+    return "\n".join(
+        [head, f"{margin}--> {span}", f"{margin} |", f"{span.line} | {text}", f"{margin} | {caret}"]
+    )
+
+
+def _cut(line: str, span: Span) -> tuple[str, str, int]:
+    """Return the line as shown, what stands before the caret, and the caret's length."""
+    start = max(0, span.column - 1 - MAX_LINE // 2) if len(line) > MAX_LINE else 0
+    shown = _visible(line[start : start + MAX_LINE])
+    at = min(span.column - 1 - start, len(shown))
+    before = re.sub(r"[^\t]", " ", shown[:at])
+    return shown, before, max(1, min(span.length, len(shown) - at))
+
+
+def _visible(text: str) -> str:
+    """Replace control characters: a file must not move a terminal's cursor."""
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
