@@ -21,7 +21,6 @@ from plugins.cors.origins import Origins
 Config = Mapping[str, ResourceOptions]
 Preflight = Callable[[web.BaseRequest], Awaitable[web.Response]]
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LIST = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
 
 REQUEST_METHOD = "Access-Control-Request-Method"

@@ -61,9 +61,10 @@ class Chains:
         if not isinstance(given, dict) or not ("plugins" in given or "skip" in given):
             return replace(outer, own=()) if outer.own else outer
         chain = self._without(outer, given.get("skip", ()), (*path, "skip"))
-        if (*path, "plugins") in self._work.broken:
+        entries = given.get("plugins", [])
+        if not isinstance(entries, list):
             return replace(chain, sure=False)
-        return self._with(chain, outer, given.get("plugins", ()), (*path, "plugins"))
+        return self._with(chain, outer, entries, (*path, "plugins"))
 
     def _without(self, outer: Chain, skip: Any, path: Path) -> Chain:
         if path in self._work.broken:
@@ -118,6 +119,8 @@ class Chains:
         )
 
     def _link(self, item: Any, outer: Chain, path: Path) -> Link | None:
+        if path in self._work.broken:
+            return None
         known = outer.find(item) if isinstance(item, str) else None
         return known or self._entries.declare(item, path)
 

@@ -34,6 +34,7 @@ def _coerced(schemas: Sequence[Schema], path: Path, scalar: Scalar, report: Repo
         message = f"{subject(path)}: a value of the request can't stand here"
         hint = "environment names are in capitals; a literal '${' is '$${'"
         report.error(Code.TEMPLATE, message, scalar.span, hint)
+        report.spoil(scalar.span)
     types = {name for schema in schemas for name in types_of(schema)}
     return _fitted(types, scalar) if types else scalar.value
 

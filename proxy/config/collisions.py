@@ -38,19 +38,18 @@ class Collisions:
         self._check_shadows()
 
     def _take_prefix(self, service: ServiceSpec, prefix: str) -> None:
-        span = self.work.spans[service.place]
-        segments = _split(prefix)
-        first = self._owners.setdefault(segments, service)
+        span, segments = self.work.spans[service.place], _split(prefix)
         if prefix == self.gateway.base_path:
             message = f"service '{service.name}' can't have all of {prefix}"
             self.work.report.error(Code.PATH, message, span, "the 'fallback' takes the rest")
-        elif first is service and service.prefixes.count(prefix) == 1:
+            return
+        first = self._owners.setdefault(segments, service)
+        if first is service and service.prefixes.count(prefix) == 1:
             self._check_reserved(f"service '{service.name}'", segments, span.place)
         else:
             message = f"prefix {prefix} of service '{service.name}' is taken"
-            self.work.report.error(
-                Code.DUPLICATE, message, span, f"by '{first.name}' at {first.place}"
-            )
+            hint = f"by '{first.name}' at {first.place}"
+            self.work.report.error(Code.DUPLICATE, message, span, hint)
 
     def _check_name(self, route: RouteSpec, names: dict[str, RouteSpec]) -> None:
         """Names made from paths may repeat, as one path may have a route for each method."""
@@ -97,14 +96,21 @@ class Collisions:
         """Among routes of one path, those with more predicates are asked first, then as listed."""
         groups: dict[tuple[Segments, bool], list[RouteSpec]] = defaultdict(list)
         for route in self.routes:
-            for prefix in route.prefixes:
-                pattern = route.match.path
-                groups[(*_split(prefix), *pattern.segments), pattern.prefix].append(route)
+            pattern = route.match.path
+            for segments in self._own_prefixes(route):
+                groups[(*segments, *pattern.segments), pattern.prefix].append(route)
         shadowed: set[int] = set()
         for group in groups.values():
             ordered = sorted(group, key=lambda route: -route.match.predicates)
             for early, late in combinations(ordered, 2):
                 self._check_pair(early, late, shadowed)
+
+    def _own_prefixes(self, route: RouteSpec) -> Iterator[Segments]:
+        """Leave out prefixes that another service has taken, which has been reported."""
+        for segments in {_split(prefix) for prefix in route.prefixes}:
+            owner = self._owners.get(segments)
+            if route.service is None or (owner is not None and owner.name == route.service):
+                yield segments
 
     def _check_pair(self, early: RouteSpec, late: RouteSpec, shadowed: set[int]) -> None:
         if id(late) not in shadowed and early is not late and covers(early.match, late.match):

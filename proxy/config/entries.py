@@ -72,7 +72,8 @@ class Entries:
         return Entry(item.get("as", name), name, use, options, place), below
 
     def _known(self, entry: Entry, path: Path) -> Known | None:
-        registry, span = self._work.registry, self._work.key(*path)
+        registry = self._work.registry
+        span = self._work.key(*path[:-1], "use") if entry.use else self._work.key(*path)
         try:
             return registry.get(entry.plugin, use=entry.use is not None)
         except KeyError:
@@ -88,26 +89,24 @@ class Entries:
     def _checked(
         self, entry: Entry, known: Known, path: Path
     ) -> tuple[Plugin | None, tuple[str, ...]]:
+        """Return the plugin, where it may be made, and the per-request values that it needs."""
         work = self._work
         if not isinstance(entry.options, dict):
             message = f"plugin '{entry.plugin}': expected its options as a mapping"
             hint = f"without options write the name alone: {entry.plugin}"
             work.report.error(Code.WRONG_TYPE, message, work.key(*path), hint)
             return None, ()
-        if (
-            not known.sure
-            or violations(known.schema, entry.options, work.root, path, work.report).any
-        ):
+        found = violations(known.schema, entry.options, work.root, path, work.report)
+        if found.any or not known.sure:
             return None, ()
         try:
             options = convert(known.schema, entry.options)
             names = tuple(_names(options))
             return (self._made(known, options, path) if known.made else None), names
         except Exception as error:  # noqa: BLE001  a plugin's constructor may fail in any way
-            hint = error.hint if isinstance(error, ConfigError) else None
-            work.report.error(
-                Code.PLUGIN_REFUSES, _refusal(entry.plugin, error), work.key(*path), hint
-            )
+            remedy = error.hint if isinstance(error, ConfigError) else None
+            message = _refusal(entry.plugin, error)
+            work.report.error(Code.PLUGIN_REFUSES, message, work.key(*path), remedy)
             return None, ()
 
     def _made(self, known: Known, options: Mapping[str, Any], path: Path) -> Plugin:

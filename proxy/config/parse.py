@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping as Environment
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -49,6 +49,12 @@ def parse(source: Source, environment: Environment[str, str], report: Report) ->
     return builder.root
 
 
+class _Key(NamedTuple):
+    name: str
+    span: Span
+    dropped: bool
+
+
 class _Builder:
     """Keeps the open mappings and sequences on a stack of its own."""
 
@@ -58,7 +64,7 @@ class _Builder:
         self._environment = environment
         self._report = report
         self._open: list[Mapping | Sequence] = []
-        self._key: list[tuple[str, Span] | None] = []
+        self._key: list[_Key | None] = []
         self._anchors: dict[str, Node | None] = {}
         self._names: list[str | None] = []
         self._expanded = 0
@@ -90,18 +96,17 @@ class _Builder:
         return bool(self._open) and isinstance(self._open[-1], Mapping) and self._key[-1] is None
 
     def _take_key(self, event: Any) -> None:
+        """Remember the key of the value that follows; one that is refused has its value dropped."""
         span, above = self._span(event), self._open[-1]
+        assert isinstance(above, Mapping)
         key = self._expanded_key(event.value, span)
         if key == _MERGE:
-            self._report.error(
-                Code.NOT_ALLOWED, "merge keys are not allowed", span, "write the keys out"
-            )
-        elif isinstance(above, Mapping) and key in above.keys:
-            first = above.keys[key].line
-            self._report.error(
-                Code.DUPLICATE_KEY, f"key '{key}' is here twice", span, f"first on line {first}"
-            )
-        self._key[-1] = (key, span)
+            message = "merge keys are not allowed"
+            self._report.error(Code.NOT_ALLOWED, message, span, "write the keys out")
+        elif key in above.keys:
+            hint = f"first on line {above.keys[key].line}"
+            self._report.error(Code.DUPLICATE_KEY, f"key '{key}' is here twice", span, hint)
+        self._key[-1] = _Key(key, span, dropped=key == _MERGE or key in above.keys)
 
     def _expanded_key(self, text: str, span: Span) -> str:
         if "${" not in text:
@@ -202,9 +207,9 @@ class _Builder:
         key = self._key[-1]
         assert key is not None
         self._key[-1] = None
-        if key[0] != _MERGE:
-            above.items[key[0]] = node
-            above.keys[key[0]] = key[1]
+        if not key.dropped:
+            above.items[key.name] = node
+            above.keys[key.name] = key.span
 
     def _refuse_tag(self, event: Any) -> None:
         if event.tag is not None:

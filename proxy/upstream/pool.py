@@ -37,6 +37,8 @@ class Upstream:
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._sweeper: asyncio.TimerHandle | None = None
         self._owners = 0
+        self.failing: str | None = None
+        self.reached = False
 
     def __repr__(self) -> str:
         return f"<Upstream {self.name} in_flight={self.in_flight} open={len(self._open)}>"
@@ -119,8 +121,14 @@ class Upstream:
         return None
 
     async def connect(self, target: Target, timeouts: Timeouts, attempt: Attempt, started: float) -> Connection:
-        """Open a connection to `target`. Raises GatewayError."""
-        connection = await target.connect(timeouts, attempt, started)
+        """Open a connection to `target`. Raises GatewayError; `failing` shows it to the operator."""
+        try:
+            connection = await target.connect(timeouts, attempt, started)
+        except GatewayError as error:
+            self.failing = error.code
+            raise
+        self.failing = None
+        self.reached = True
         connection.on_closed = self._open.discard
         self._open.add(connection)
         return connection

@@ -1,0 +1,60 @@
+"""The operator's pages on the public listener, for those whom `gateway.expose` names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from proxy.admin.pages import Pages, Show
+from proxy.config.models import Exposure, Gateway
+from proxy.errors import GatewayError
+from proxy.forwarded import Networks, is_private
+from proxy.plugin.answer import Answer
+from proxy.plugin.context import OwnHandler
+from proxy.plugin.exchange import EXCHANGE
+
+Rule = Exposure | tuple[str, ...]
+
+
+def public_pages(pages: Pages, gateway: Gateway) -> dict[tuple[str, str], OwnHandler]:
+    """Return the handlers of the exposed pages by method and path."""
+    handlers = {
+        name: _handler(pages.by_name[name], rule) for name, rule in gateway.expose.items()
+    }
+    return {
+        (method, f"/{name}"): handler
+        for name, handler in handlers.items()
+        for method in ("GET", "HEAD")
+    }
+
+
+def _handler(show: Show, rule: Rule) -> OwnHandler:
+    allowed = _allowed(rule)
+
+    async def answer(request: web.BaseRequest) -> Answer:
+        # To all others the page is not there: its existence is nobody's business.
+        if not allowed(request[EXCHANGE].client.address):
+            raise GatewayError("no_route")
+        page = await show(request.headers.get("Accept", ""))
+        return Answer(
+            status=page.status,
+            body=page.body,
+            headers={"Content-Type": page.content_type, "Cache-Control": "no-store"},
+            origin="gateway",
+        )
+
+    return answer
+
+
+def _allowed(rule: Rule) -> Callable[[str], bool]:
+    if rule is Exposure.ANY:
+        return _anybody
+    if rule is Exposure.PRIVATE:
+        return is_private
+    assert isinstance(rule, tuple)
+    return Networks(rule).__contains__
+
+
+def _anybody(_address: str) -> bool:
+    return True

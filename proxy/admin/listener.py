@@ -1,0 +1,65 @@
+"""The admin listener: the operator's pages over HTTP, on an address of their own."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+from aiohttp import web
+
+from proxy.admin.pages import Page, Pages, Show
+from proxy.errors import GatewayError, problem_body
+
+
+async def start_admin(pages: Pages, sock: socket.socket, host: str) -> web.AppRunner:
+    """Serve the pages on a bound socket. Close by `runner.cleanup()`."""
+    app = web.Application(middlewares=[_own_host_only(host)])
+    for name, show in pages.by_name.items():
+        app.router.add_get(f"/{name}", _handler(show))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.SockSite(runner, sock).start()
+    return runner
+
+
+def _handler(show: Show) -> web.Callable:  # type: ignore[name-defined]
+    async def answer(request: web.Request) -> web.Response:
+        return _response(await show(request.headers.get("Accept", "")))
+
+    return answer
+
+
+def _response(page: Page) -> web.Response:
+    return web.Response(
+        status=page.status,
+        body=page.body,
+        headers={"Content-Type": page.content_type, "Cache-Control": "no-store"},
+    )
+
+
+def _own_host_only(host: str) -> web.Callable:  # type: ignore[name-defined]
+    """Refuse requests that name another host: a web page could reach this address by DNS rebinding.
+
+    A name with a dot may be anybody's; addresses, `localhost` and names without a dot (a container's)
+    are not registered by strangers.
+    """
+
+    @web.middleware
+    async def check(request: web.Request, handler: web.Callable) -> web.StreamResponse:  # type: ignore[name-defined]
+        named = request.host.rpartition(":")[0] or request.host
+        named = (named if named.startswith("[") or ":" not in named else request.host).strip("[]").lower()
+        if not (named == host.lower() or "." not in named or _is_address(named)):
+            error = GatewayError("bad_host")
+            body = problem_body(error, request_id="", service=None)
+            return web.Response(status=403, body=body, content_type="application/problem+json")
+        return await handler(request)
+
+    return check
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

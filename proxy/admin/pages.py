@@ -1,0 +1,94 @@
+"""What the operator reads: /health, /ready, /metrics and /config."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from proxy.runtime.gateway import Gateway
+from proxy.runtime.snapshot import Snapshot
+from proxy.version import VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page's answer."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+
+
+Show = Callable[[str], Awaitable[Page]]
+
+
+class Pages:
+    """The pages of one gateway. Each takes the request's Accept header."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self.by_name: dict[str, Show] = {
+            "health": self.health,
+            "ready": self.ready,
+            "metrics": self.metrics,
+            "config": self.config,
+        }
+
+    async def health(self, _accept: str = "") -> Page:
+        """Say that the loop turns. Touches nothing."""
+        return Page(200, b'{"status": "ok"}')
+
+    async def ready(self, _accept: str = "") -> Page:
+        """Say whether traffic should come here, and what is not well.
+
+        503 only before the first snapshot, while draining, or for a check that
+        `gateway.ready_requires` names.
+        """
+        gateway = self._gateway
+        if not gateway.loaded or gateway.draining:
+            return _page(503, {"status": "draining" if gateway.draining else "starting", "checks": {}})
+        snapshot = gateway.snapshot
+        checks = await self._checks(snapshot)
+        required = [name for name in snapshot.config.gateway.ready_requires if _bad(checks, name)]
+        degraded = any(value != "ok" for value in checks.values())
+        status = "failing" if required else "degraded" if degraded else "ok"
+        return _page(503 if required else 200, {"status": status, "checks": checks})
+
+    async def _checks(self, snapshot: Snapshot) -> dict[str, str]:
+        checks = {"config": "the last reload was refused" if self._gateway.last_error else "ok"}
+        checks.update(await snapshot.instances.not_ready())
+        for upstream in snapshot.upstreams.values():
+            if upstream.failing is not None:
+                checks[f"upstream {upstream.name}"] = upstream.failing
+        return checks
+
+    async def metrics(self, accept: str = "") -> Page:
+        """Return the registry in the format that the scraper asks for."""
+        # Thousands of routes take a while to write out: the loop goes on meanwhile.
+        body, content_type = await asyncio.to_thread(self._gateway.shared.metrics.expose, accept)
+        return Page(200, body, content_type)
+
+    async def config(self, _accept: str = "") -> Page:
+        """Return the configuration that runs, `${NAME}` as written, secrets never there."""
+        if not self._gateway.loaded:
+            return _page(503, {"status": "starting"})
+        snapshot = self._gateway.snapshot
+        shown = {
+            "version": VERSION,
+            "revision": snapshot.revision,
+            "effective": dict(snapshot.config.effective),
+        }
+        return _page(200, shown)
+
+
+def _bad(checks: dict[str, str], name: str) -> bool:
+    return any(value != "ok" for key, value in checks.items() if key in (name, f"upstream {name}"))
+
+
+def _page(status: int, data: dict[str, Any]) -> Page:
+    return Page(status, json.dumps(data, default=str).encode())
+
+

@@ -1,0 +1,1 @@
+"""The `brain` command: one file a command, heavy imports inside the commands."""

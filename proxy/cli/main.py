@@ -1,0 +1,56 @@
+"""The `brain` command."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+COMMANDS = {
+    "run": "Serve the routes of FILE…",
+    "demo": "Serve the shipped routes.yaml with stand-in services.",
+    "check": "Check FILE… offline.",
+    "routes": "Print the compiled table of routes.",
+    "schema": "Print the language's JSON Schema with the installed plugins in it.",
+    "reload": "Make a running gateway load its files again.",
+    "status": "Show what a running gateway does.",
+}
+
+
+def main() -> None:
+    """Run the command that is named; only its own module is imported."""
+    # The container's health check runs every few seconds: it must not pay for imports.
+    if sys.argv[1:3] == ["status", "--quiet"]:
+        from proxy.cli.quiet import quiet  # noqa: PLC0415
+
+        sys.exit(quiet(sys.argv[3:]))
+    _group()()
+
+
+def _group():  # type: ignore[no-untyped-def]
+    import click  # noqa: PLC0415
+
+    class Commands(click.Group):
+        """Loads a command when it is asked for."""
+
+        def list_commands(self, _context: click.Context) -> list[str]:
+            return list(COMMANDS)
+
+        def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+            if name not in COMMANDS:
+                return None
+            command = getattr(import_module(f"proxy.cli.{name}"), name)
+            assert isinstance(command, click.Command)
+            return command
+
+        def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+            with formatter.section("Commands"):
+                formatter.write_dl(list(COMMANDS.items()))
+
+    from proxy.version import VERSION  # noqa: PLC0415
+
+    group = Commands("brain", help="Brain Gateway: one door in front of many services.")
+    return click.version_option(VERSION, prog_name="brain")(group)
+
+
+if __name__ == "__main__":
+    main()

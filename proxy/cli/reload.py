@@ -1,0 +1,25 @@
+"""`brain reload`: a running gateway loads its files again."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from proxy.cli.options import control_option
+from proxy.cli.socket_client import UNREACHABLE, ask
+
+
+@click.command()
+@control_option
+def reload(control: str) -> None:
+    """Load the files again. Exit code 1 when they are refused: the old revision serves on."""
+    try:
+        code, answer = ask(control, "POST", "/reload", timeout=150.0)
+    except (OSError, ValueError, IndexError):
+        click.echo(f"no gateway answers on {control}", err=True)
+        sys.exit(UNREACHABLE)
+    if code != 200:  # noqa: PLR2004
+        click.echo(answer.get("error"), err=True)
+        sys.exit(1)
+    click.echo(f"revision {answer['revision']}")

@@ -1,0 +1,106 @@
+"""The control socket: what changes or reveals, for whoever may open a file of mode 0600."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from proxy.errors import ConfigError
+from proxy.runtime.gateway import Gateway
+from proxy.runtime.reload import Reloader
+
+LONGEST = 107
+"""Bytes that a unix socket's path may have (unix(7))."""
+
+
+def bind_control(path: str) -> socket.socket:
+    """Return a listening socket that its owner alone may open.
+
+    A socket that a dead gateway left is replaced. Raises ConfigError when another gateway listens
+    there, when something else stands there, or when it can't be made.
+    """
+    if len(os.fsencode(path)) > LONGEST:
+        raise ConfigError(f"gateway.control: {path} is longer than {LONGEST} bytes")
+    _remove_stale(Path(path))
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o177)
+    try:
+        sock.bind(path)
+        sock.listen(16)
+    except OSError as error:
+        sock.close()
+        raise ConfigError(f"gateway.control: can't listen on {path}: {error.strerror}") from None
+    finally:
+        os.umask(mask)
+    sock.setblocking(False)
+    return sock
+
+
+def _remove_stale(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ConfigError(f"gateway.control: {path} exists and is no socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            path.unlink(missing_ok=True)
+            return
+    raise ConfigError(
+        f"gateway.control: another gateway listens on {path}",
+        hint="stop it, or give this one a control path of its own",
+    )
+
+
+async def start_control(gateway: Gateway, reloader: Reloader, sock: socket.socket) -> web.AppRunner:
+    """Serve `POST /reload` and `GET /status` on a bound socket. Close by `runner.cleanup()`."""
+    app = web.Application()
+    app.router.add_post("/reload", _reload(gateway, reloader))
+    app.router.add_get("/status", _status(gateway))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.SockSite(runner, sock).start()
+    return runner
+
+
+def _reload(gateway: Gateway, reloader: Reloader) -> Any:
+    async def answer(_request: web.Request) -> web.Response:
+        error = await reloader.reload("command")
+        if error is not None:
+            return web.json_response({"reloaded": False, "error": error}, status=409)
+        return web.json_response({"reloaded": True, "revision": gateway.snapshot.revision})
+
+    return answer
+
+
+def _status(gateway: Gateway) -> Any:
+    async def answer(_request: web.Request) -> web.Response:
+        status = gateway.status()
+        return web.json_response(
+            {
+                "status": "draining" if gateway.draining else "serving",
+                "version": status.version,
+                "revision": status.revision,
+                "loaded_at": status.loaded_at,
+                "reloads": dict(status.reloads),
+                "last_error": gateway.last_error,
+                "snapshots": status.snapshots,
+                "connections": status.connections,
+                "in_flight": status.in_flight,
+                "upstreams": [
+                    {name: getattr(one, name) for name in ("name", "open", "idle", "in_flight", "waiting")}
+                    for one in status.upstreams
+                ],
+            }
+        )
+
+    return answer

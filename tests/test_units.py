@@ -1,0 +1,83 @@
+"""Durations, sizes, rates and percentages, as text and back."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.units import (
+    Rate,
+    format_duration,
+    format_size,
+    parse_duration,
+    parse_percent,
+    parse_rate,
+    parse_size,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("250ms", 0.25), ("2s", 2.0), ("1.5s", 1.5), ("5m", 300.0), ("1h", 3600.0), ("0s", 0.0)],
+)
+def test_a_duration_becomes_seconds(text: str, seconds: float) -> None:
+    assert parse_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0B", 0), ("512B", 512), ("64KiB", 65536), ("10MiB", 10 * 1024**2), ("1GiB", 1024**3)],
+)
+def test_a_size_becomes_bytes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("50/s", Rate(50, 1.0)), ("100/m", Rate(100, 60.0)), ("1000/h", Rate(1000, 3600.0))],
+)
+def test_a_rate_is_a_count_in_a_period_and_is_written_as_it_was(text: str, rate: Rate) -> None:
+    assert parse_rate(text) == rate
+    assert str(rate) == text
+
+
+@pytest.mark.parametrize(("text", "share"), [("0%", 0.0), ("0.5%", 0.005), ("100%", 1.0)])
+def test_a_percentage_becomes_a_share(text: str, share: float) -> None:
+    assert parse_percent(text) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "form"),
+    [
+        (parse_duration, "10", "250ms"),
+        (parse_duration, "-1s", "250ms"),
+        (parse_duration, "1 s", "250ms"),
+        (parse_duration, "1s\n", "250ms"),
+        (parse_duration, "9999999999s", "250ms"),
+        (parse_duration, "\u0661s", "250ms"),
+        (parse_size, "10MB", "64KiB"),
+        (parse_size, "1.5MiB", "64KiB"),
+        (parse_size, "", "64KiB"),
+        (parse_rate, "0/s", "50/s"),
+        (parse_rate, "50", "50/s"),
+        (parse_percent, "101%", "0% to 100%"),
+        (parse_percent, "20", "0% to 100%"),
+    ],
+)
+def test_another_form_is_refused_naming_the_accepted_one(
+    parse: Callable[[str], object], text: str, form: str
+) -> None:
+    with pytest.raises(ValueError, match=form):
+        parse(text)
+
+
+@given(st.integers(0, 999_999_999))
+def test_a_size_survives_being_written(size: int) -> None:
+    assert parse_size(format_size(size)) == size
+
+
+@given(st.integers(0, 10_000_000))
+def test_a_duration_in_milliseconds_survives_being_written(milliseconds: int) -> None:
+    seconds = milliseconds / 1000
+    assert parse_duration(format_duration(seconds)) == pytest.approx(seconds)
