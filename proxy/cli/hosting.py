@@ -54,6 +54,7 @@ class Host:
         self._closers: list[Callable[[], object]] = []
         self._tls: ssl.SSLContext | None = None
         self.listener: Listener
+        self.admin_port = 0
 
     async def start(self) -> None:
         """Bind everything, then serve. Raises ConfigError, with nothing left bound."""
@@ -81,7 +82,6 @@ class Host:
         await self._start_control()
         self.listener = Listener(self.server, sock, self._tls)
         await self.listener.start()
-        self._listen_to_signals()
         self._tasks.spawn(keep_probing(lambda: self.gateway.snapshot), name="probing")
         if self._watch:
             watch = Watch(lambda: self.gateway.snapshot.config.watched, self.reloader.reload)
@@ -93,6 +93,7 @@ class Host:
         address = self.config.gateway.admin
         if address is not None:
             sock = bind(address, "gateway.admin")
+            self.admin_port = int(sock.getsockname()[1])
             self._closers.append(sock.close)
             runner = await start_admin(self.pages, sock, address.host)
             self._closers.append(runner.cleanup)
@@ -100,10 +101,10 @@ class Host:
     async def _start_control(self) -> None:
         path = self.config.gateway.control
         if path is not None:
-            sock = bind_control(path)
+            sock = await asyncio.to_thread(bind_control, path)
             runner = await start_control(self.gateway, self.reloader, sock)
             self._closers.append(runner.cleanup)
-            self._closers.append(lambda: _unlink(path))
+            self._closers.append(lambda: asyncio.to_thread(_unlink, path))
 
     def _before_swap(self, config: Config) -> None:
         """Check and take what the listener needs of a new configuration. Raises ConfigError."""
@@ -124,7 +125,8 @@ class Host:
 
     # -- signals
 
-    def _listen_to_signals(self) -> None:
+    def listen_to_signals(self) -> None:
+        """SIGTERM and SIGINT end `wait`, SIGHUP reloads."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_end)

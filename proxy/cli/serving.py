@@ -73,6 +73,7 @@ async def _serve(
 ) -> None:
     host = Host(config, files, environment, catalog, adjust, watch=watch)
     await host.start()
+    host.listen_to_signals()
     try:
         if started is not None:
             await started(host)

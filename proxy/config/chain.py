@@ -28,6 +28,11 @@ class Chain:
     sure: bool = True
 
     @cached_property
+    def inherited(self) -> Chain:
+        """The same chain for a level that adds nothing: one object for all of them."""
+        return replace(self, own=()) if self.own else self
+
+    @cached_property
     def order(self) -> tuple[int, ...]:
         """Entries in the order that runs: by stage, and inside one by level and as listed."""
         links = (link for link in self.links if not link.authenticator)
@@ -59,7 +64,7 @@ class Chains:
     def extend(self, outer: Chain, given: Any, path: Path) -> Chain:
         """Return the chain of the level at `path`; `outer` itself when the level says nothing."""
         if not isinstance(given, dict) or not ("plugins" in given or "skip" in given):
-            return replace(outer, own=()) if outer.own else outer
+            return outer.inherited
         chain = self._without(outer, given.get("skip", ()), (*path, "skip"))
         entries = given.get("plugins", [])
         if not isinstance(entries, list):

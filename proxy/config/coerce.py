@@ -35,17 +35,24 @@ def _coerced(schemas: Sequence[Schema], path: Path, scalar: Scalar, report: Repo
         hint = "environment names are in capitals; a literal '${' is '$${'"
         report.error(Code.TEMPLATE, message, scalar.span, hint)
         report.spoil(scalar.span)
-    types = {name for schema in schemas for name in types_of(schema)}
-    return _fitted(types, scalar) if types else scalar.value
+    return _fitted(schemas, scalar)
 
 
-def _fitted(types: set[str], scalar: Scalar) -> Any:
+def _fitted(schemas: Sequence[Schema], scalar: Scalar) -> Any:
+    """Return the reading of the text that a schema takes; else its plain reading, to be refused."""
     for value in (scalar.value, _typed(scalar.expanded), scalar.expanded):
-        if any(is_type(value, name) for name in types):
+        if any(_fits(schema, value) for schema in schemas):
             return value
-    if "array" in types:
+    if any("array" in types_of(schema) for schema in schemas):
         return [part.strip() for part in scalar.expanded.split(",") if part.strip()]
     return scalar.value
+
+
+def _fits(schema: Schema, value: Any) -> bool:
+    if "enum" in schema:
+        return any(value == known and type(value) is type(known) for known in schema["enum"])
+    types = types_of(schema)
+    return not types or any(is_type(value, name) for name in types)
 
 
 def _typed(text: str) -> Any:

@@ -20,10 +20,9 @@ def parse_pattern(text: str) -> PathPattern:
     if not text.startswith("/"):
         raise ValueError(f"a path begins with '/': {_FORM}")
     prefix = text.endswith("/*")
-    parts = [
-        part for part in text.removesuffix("*").strip("/").split("/") if part or text.strip("/*")
-    ]
-    check_path(_SEGMENT.sub("x", text.removesuffix("*")))
+    body = text[:-1] if prefix else text
+    check_path(_SEGMENT.sub("x", body))
+    parts = [part for part in body.split("/") if part]
     segments = tuple(_segment(part) for part in parts)
     names = tuple(found[1] for part in parts if (found := _SEGMENT.fullmatch(part)))
     if len(set(names)) < len(names):

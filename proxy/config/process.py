@@ -24,11 +24,8 @@ _SAID_OPENLY = {
 
 def compile_gateway(work: Work) -> Gateway:
     """Return the process's settings; where a part is wrong, its default, for the rest to go on."""
-    given = {
-        key: value
-        for key in work.data.get("gateway") or {}
-        if (value := work.get("gateway", key)) is not None
-    }
+    known = block_schema("gateway")["properties"]
+    given = {key: value for key in known if (value := work.get("gateway", key)) is not None}
     gateway = Gateway(
         control=_control(work, given.get("control")),
         base_path=given.get("base_path", _DEFAULT.base_path).removesuffix("/"),

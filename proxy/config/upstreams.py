@@ -37,9 +37,8 @@ class Upstreams:
         if name not in self._of_service:
             self._pending.add(name)
             path, value = self._place_of(name)
-            self._of_service[name] = (
-                None if path in self._work.broken else self.add(name, value, path)
-            )
+            usable = value is not None and path not in self._work.broken
+            self._of_service[name] = self.add(name, value, path) if usable else None
             self._pending.discard(name)
         return self._of_service[name]
 
@@ -62,7 +61,8 @@ class Upstreams:
         return ("services", service), value
 
     def _referred(self, service: str, path: Path) -> int | None:
-        services = self._work.data.get("services") or {}
+        given = self._work.data.get("services")
+        services = given if isinstance(given, dict) else {}
         span = self._work.value(*path)
         if service not in services:
             hint = nearest(service, services)

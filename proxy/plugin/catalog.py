@@ -45,6 +45,10 @@ class Catalog:
             self._classes[name] = self._load(name, self._points[name])
         return self._classes[name]
 
+    def named(self, name: str, use: str | None) -> type[Plugin]:
+        """Return the class of an entry: `use` as `module:attr` where given, else the entry point."""
+        return self.use(use) if use else self.get(name)
+
     def use(self, reference: str) -> type[Plugin]:
         """Return the class for `module:attr`: a Plugin, or any aiohttp middleware, adapted.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import time
@@ -83,6 +84,8 @@ class Gateway:
         old = self._snapshot
         if old is not None:
             _refuse_restart_only(old.config, config)
+        # A reload may name a plugin for the first time: its import must not stop the loop.
+        await asyncio.to_thread(_import_plugins, self.catalog, config)
         fresh = Snapshot(config, self.shared, self.tasks)
         # A collection while 10,000 routes are being made would stop the loop for their number.
         gc.disable()
@@ -149,6 +152,11 @@ class Gateway:
         await self.tasks.join(1.0)
         await self.tasks.cancel()
         await self.shared.close()
+
+
+def _import_plugins(catalog: Catalog, config: Config) -> None:
+    for entry in config.entries:
+        catalog.named(entry.plugin, entry.use)
 
 
 def _refuse_restart_only(old: Config, new: Config) -> None:

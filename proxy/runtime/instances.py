@@ -39,7 +39,7 @@ class Instances:
             await self._set_up(held, context)
 
     def _make(self, entry: Entry) -> Plugin:
-        found = self._catalog.use(entry.use) if entry.use else self._catalog.get(entry.plugin)
+        found = self._catalog.named(entry.plugin, entry.use)
         try:
             return found(**convert(found.schema, entry.options))
         except (ValueError, TypeError) as error:

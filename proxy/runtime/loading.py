@@ -100,13 +100,14 @@ def child() -> None:
 
     asked = json.load(sys.stdin)
     try:
-        config = load_or_raise(
+        loaded = load_or_raise(
             asked["files"], environment=asked["environment"], catalog=Catalog()
         )
     except InvalidConfig as error:
         _send({"error": str(error)})
     else:
-        _send_config(config)
+        assert loaded.config is not None
+        _send_config(loaded.config)
     sys.stdout.buffer.write(bytes(_LENGTH))
     sys.stdout.buffer.flush()
 

@@ -94,7 +94,7 @@ def test_the_schema_gives_the_type_after_expansion(write: Any) -> None:
     text = (
         'version: 1\ngateway:\n  limits: {connections: "${N}"}\n'
         "  ready_requires: ${LIST}\n  trusted_proxies: ${NONE:-}\n"
-        "services:\n  x: {upstream: http://x, public: ${OPEN}, forward_cookies: ['${N}']}\n"
+        "services:\n  x: {upstream: http://x, public: '${OPEN}', forward_cookies: ['${N}']}\n"
     )
     loaded = write.text(text, N="17", LIST="a, b,", OPEN="true")
     assert loaded.diagnostics == ()

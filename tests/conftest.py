@@ -1,0 +1,25 @@
+"""What all tests share: the production loop, and a watch for calls that would block it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import pytest
+import uvloop
+from blockbuster import BlockBuster, blockbuster_ctx
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run async tests on the loop that serves in production."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls(request: pytest.FixtureRequest) -> Iterator[BlockBuster | None]:
+    """Make a blocking call inside the loop an error, in tests below `functional`."""
+    if "functional" not in request.node.path.parts:
+        yield None
+        return
+    with blockbuster_ctx(["proxy", "plugins"]) as found:
+        yield found

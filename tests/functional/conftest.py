@@ -1,0 +1,97 @@
+"""A real gateway, real upstreams and raw sockets, all on loopback and free ports."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import textwrap
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from proxy.cli.hosting import Host
+from proxy.config.load import load_or_raise
+from proxy.config.models import Config
+from proxy.plugin.catalog import Catalog
+from tests.functional.kit import Gateway, RawUpstream, RecordingUpstream, Script
+
+MakeGateway = Callable[..., Awaitable[Gateway]]
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[RecordingUpstream]:
+    """An HTTP/1.1 server that records each request as raw bytes and answers as it is told."""
+    server = RecordingUpstream()
+    await server.start()
+    yield server
+    await server.close()
+
+
+@pytest.fixture
+async def raw_upstream() -> AsyncIterator[Callable[[Script], Awaitable[RawUpstream]]]:
+    """Make servers that play a script over a raw connection: `await raw_upstream(script)`."""
+    servers: list[RawUpstream] = []
+
+    async def make(script: Script) -> RawUpstream:
+        server = RawUpstream(script)
+        await server.start()
+        servers.append(server)
+        return server
+
+    yield make
+    for server in servers:
+        await server.close()
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncIterator[MakeGateway]:
+    """Run gateways through the production runner: `await gateway(yaml, NAME="environment value")`.
+
+    The YAML needs no `gateway:` section; listeners get free ports. Afterwards nothing may be left:
+    no request in flight, no old snapshot, no task.
+    """
+    running: list[Gateway] = []
+    before = asyncio.all_tasks()
+
+    async def make(text: str, *, control: bool = False, watch: bool = False, grace: str = "0s", drain: str = "2s", **environment: str) -> Gateway:
+        path = tmp_path / f"routes{len(running)}.yaml"
+        own = tmp_path / f"own{len(running)}.yaml"
+        path.write_text(textwrap.dedent(text))
+        socket = str(tmp_path / f"c{len(running)}.sock")
+        own.write_text(
+            "version: 1\ngateway:\n  listen: 127.0.0.1:0\n  admin: 127.0.0.1:0\n"
+            f"  control: {socket}\n  shutdown: {{grace: {grace}, drain: {drain}}}\n"
+        )
+        files = [str(path), str(own)]
+        config, catalog = await asyncio.to_thread(_load, files, environment)
+        host = Host(config, files, environment, catalog, lambda found: found, watch=watch)
+        await host.start()
+        made = Gateway(host, path)
+        running.append(made)
+        return made
+
+    yield make
+    for one in running:
+        await one.stop()
+        assert one.host.gateway.in_flight == 0
+    await _settle(before)
+    gc.collect()
+
+
+def _load(files: list[str], environment: dict[str, str]) -> tuple[Config, Catalog]:
+    catalog = Catalog()
+    config = load_or_raise(files, environment=environment, catalog=catalog).config
+    assert config is not None
+    return config, catalog
+
+
+async def _settle(before: set[asyncio.Task[object]]) -> None:
+    """Fail when a task outlives its gateway; ends that are under way get a moment."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1.0):
+            while asyncio.all_tasks() - before - {asyncio.current_task()}:
+                await asyncio.sleep(0.01)
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    assert not left, f"tasks are left: {left}"
