@@ -58,7 +58,7 @@ _HOMES = {
     "render": "proxy.plugin.values",
 }
 
-__all__ = ["CONTRACT", *sorted(_HOMES)]  # noqa: PLE0604  the table above is the list
+__all__ = ["CONTRACT", *sorted(_HOMES)]
 
 
 def __getattr__(name: str) -> Any:

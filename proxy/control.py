@@ -97,7 +97,10 @@ def _status(gateway: Gateway) -> Any:
                 "connections": status.connections,
                 "in_flight": status.in_flight,
                 "upstreams": [
-                    {name: getattr(one, name) for name in ("name", "open", "idle", "in_flight", "waiting")}
+                    {
+                        name: getattr(one, name)
+                        for name in ("name", "open", "idle", "in_flight", "waiting")
+                    }
                     for one in status.upstreams
                 ],
             }

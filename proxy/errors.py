@@ -156,11 +156,11 @@ class Problem(GatewayError):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__("plugin_refused", detail, log=log, headers=headers)
-        if not 400 <= status <= 599:  # noqa: PLR2004  the error classes of RFC 9110, 15
+        if not 400 <= status <= 599:
             raise ValueError(f"a Problem's status is 400 to 599, not {status}")
         self.status = status
         self.code = code
-        self.side = Side.CLIENT if status < 500 else Side.GATEWAY  # noqa: PLR2004
+        self.side = Side.CLIENT if status < 500 else Side.GATEWAY
         self.retryable = retryable
         self.proxy_error = "http_request_denied" if self.side is Side.CLIENT else None
 
@@ -168,7 +168,9 @@ class Problem(GatewayError):
 class Unauthenticated(GatewayError):
     """Raised by an authenticator: the credential is of my kind, and bad (None would mean: not mine)."""
 
-    def __init__(self, code: str = "credentials_invalid", detail: str | None = None, *, log: str = "") -> None:
+    def __init__(
+        self, code: str = "credentials_invalid", detail: str | None = None, *, log: str = ""
+    ) -> None:
         super().__init__("credentials_invalid", detail, log=log)
         if code in CODES:
             self.detail = detail or CODES[code].detail

@@ -40,7 +40,7 @@ class Watch:
                 await asyncio.sleep(POLL)
 
     async def _one_round(self) -> None:
-        from watchfiles import awatch  # noqa: PLC0415  imported once the gateway serves
+        from watchfiles import awatch
 
         directories = {str(path) for path in self._directories()}
         notices = awatch(

@@ -19,9 +19,7 @@ Rule = Exposure | tuple[str, ...]
 
 def public_pages(pages: Pages, gateway: Gateway) -> dict[tuple[str, str], OwnHandler]:
     """Return the handlers of the exposed pages by method and path."""
-    handlers = {
-        name: _handler(pages.by_name[name], rule) for name, rule in gateway.expose.items()
-    }
+    handlers = {name: _handler(pages.by_name[name], rule) for name, rule in gateway.expose.items()}
     return {
         (method, f"/{name}"): handler
         for name, handler in handlers.items()

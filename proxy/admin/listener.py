@@ -47,7 +47,11 @@ def _own_host_only(host: str) -> web.Callable:  # type: ignore[name-defined]
     @web.middleware
     async def check(request: web.Request, handler: web.Callable) -> web.StreamResponse:  # type: ignore[name-defined]
         named = request.host.rpartition(":")[0] or request.host
-        named = (named if named.startswith("[") or ":" not in named else request.host).strip("[]").lower()
+        named = (
+            (named if named.startswith("[") or ":" not in named else request.host)
+            .strip("[]")
+            .lower()
+        )
         if not (named == host.lower() or "." not in named or _is_address(named)):
             error = GatewayError("bad_host")
             body = problem_body(error, request_id="", service=None)

@@ -49,7 +49,9 @@ class Pages:
         """
         gateway = self._gateway
         if not gateway.loaded or gateway.draining:
-            return _page(503, {"status": "draining" if gateway.draining else "starting", "checks": {}})
+            return _page(
+                503, {"status": "draining" if gateway.draining else "starting", "checks": {}}
+            )
         snapshot = gateway.snapshot
         checks = await self._checks(snapshot)
         required = [name for name in snapshot.config.gateway.ready_requires if _bad(checks, name)]
@@ -90,5 +92,3 @@ def _bad(checks: dict[str, str], name: str) -> bool:
 
 def _page(status: int, data: dict[str, Any]) -> Page:
     return Page(status, json.dumps(data, default=str).encode())
-
-

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 @click.option("--listen", default="127.0.0.1:8080", show_default=True, help="Public address.")
 @click.option("--admin", default="127.0.0.1:9901", show_default=True, help="Admin address.")
 @click.option("--origin", help="A page's origin that CORS lets in, as http://localhost:3000.")
-@click.option("--file", "file", type=click.Path(), help="Serve this file instead of the shipped one.")
+@click.option(
+    "--file", "file", type=click.Path(), help="Serve this file instead of the shipped one."
+)
 def demo(listen: str, admin: str, origin: str | None, file: str | None) -> None:
     """Serve the shipped routes.yaml with stand-ins for its services, and print curl lines to try."""
-    from proxy.cli.serving import address, serve  # noqa: PLC0415  heavy imports
-    from proxy.demo import DEMO_KEY, curl_lines  # noqa: PLC0415
-    from proxy.demo.background import stand_ins_in_background  # noqa: PLC0415
-    from proxy.resources import shipped  # noqa: PLC0415
+    from proxy.cli.serving import address, serve
+    from proxy.demo import DEMO_KEY, curl_lines
+    from proxy.demo.background import stand_ins_in_background
+    from proxy.resources import shipped
 
     files = (file or str(shipped("routes.yaml")),)
     with (
@@ -50,4 +52,6 @@ def demo(listen: str, admin: str, origin: str | None, file: str | None) -> None:
 def _print(lines: list[tuple[str, str]], file: str) -> None:
     for comment, command in lines:
         click.echo(f"\n# {comment}\n{command}")
-    click.echo(f"\n# The routes are in {file}: edit it, and the gateway follows. Ctrl-C ends the demo.")
+    click.echo(
+        f"\n# The routes are in {file}: edit it, and the gateway follows. Ctrl-C ends the demo."
+    )

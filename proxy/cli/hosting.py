@@ -87,7 +87,12 @@ class Host:
             watch = Watch(lambda: self.gateway.snapshot.config.watched, self.reloader.reload)
             self._tasks.spawn(watch.run(), name="watch")
         scheme = "https" if self._tls else "http"
-        log.info("serving on %s://%s, revision %s", scheme, replace(settings.listen, port=self.listener.port), self.config.revision[:12])
+        log.info(
+            "serving on %s://%s, revision %s",
+            scheme,
+            replace(settings.listen, port=self.listener.port),
+            self.config.revision[:12],
+        )
 
     async def _start_admin(self) -> None:
         address = self.config.gateway.admin
@@ -110,7 +115,9 @@ class Host:
         """Check and take what the listener needs of a new configuration. Raises ConfigError."""
         tls = config.gateway.tls
         if (tls is None) != (self._tls is None):
-            raise ConfigError("gateway.tls can't come or go while running", hint="restart the gateway")
+            raise ConfigError(
+                "gateway.tls can't come or go while running", hint="restart the gateway"
+            )
         if tls is not None and self._tls is not None:
             server_context(tls)
             load_certificate(self._tls, tls)
@@ -186,7 +193,7 @@ def _unlink(path: str) -> None:
 def run_loop(main: Callable[[], object]) -> None:
     """Run a coroutine function on uvloop, or on asyncio's loop where there is none (Windows)."""
     try:
-        from uvloop import new_event_loop  # noqa: PLC0415
+        from uvloop import new_event_loop
     except ImportError:
         new_event_loop = None
     with asyncio.Runner(loop_factory=new_event_loop) as runner:

@@ -20,14 +20,14 @@ def main() -> None:
     """Run the command that is named; only its own module is imported."""
     # The container's health check runs every few seconds: it must not pay for imports.
     if sys.argv[1:3] == ["status", "--quiet"]:
-        from proxy.cli.quiet import quiet  # noqa: PLC0415
+        from proxy.cli.quiet import quiet
 
         sys.exit(quiet(sys.argv[3:]))
     _group()()
 
 
 def _group():  # type: ignore[no-untyped-def]
-    import click  # noqa: PLC0415
+    import click
 
     class Commands(click.Group):
         """Loads a command when it is asked for."""
@@ -46,7 +46,7 @@ def _group():  # type: ignore[no-untyped-def]
             with formatter.section("Commands"):
                 formatter.write_dl(list(COMMANDS.items()))
 
-    from proxy.version import VERSION  # noqa: PLC0415
+    from proxy.version import VERSION
 
     group = Commands("brain", help="Brain Gateway: one door in front of many services.")
     return click.version_option(VERSION, prog_name="brain")(group)

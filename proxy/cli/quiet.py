@@ -11,7 +11,7 @@ from proxy.cli.socket_client import UNREACHABLE, ask, default_path
 def quiet(arguments: list[str]) -> int:
     """Return 0 when a gateway serves, 1 when it is draining, 4 when none answers, 2 for misuse."""
     path = os.environ.get("BRAIN_CONTROL") or default_path()
-    if arguments[:1] == ["--control"] and len(arguments) == 2:  # noqa: PLR2004
+    if arguments[:1] == ["--control"] and len(arguments) == 2:
         path = arguments[1]
     elif arguments:
         sys.stderr.write("usage: brain status --quiet [--control PATH]\n")

@@ -19,7 +19,7 @@ def reload(control: str) -> None:
     except (OSError, ValueError, IndexError):
         click.echo(f"no gateway answers on {control}", err=True)
         sys.exit(UNREACHABLE)
-    if code != 200:  # noqa: PLR2004
+    if code != 200:
         click.echo(answer.get("error"), err=True)
         sys.exit(1)
     click.echo(f"revision {answer['revision']}")

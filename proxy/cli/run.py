@@ -26,10 +26,14 @@ import click
     help="Over log.format.",
 )
 def run(
-    files: tuple[str, ...], listen: str | None, admin: str | None, watch: bool, log_format: str | None
+    files: tuple[str, ...],
+    listen: str | None,
+    admin: str | None,
+    watch: bool,
+    log_format: str | None,
 ) -> None:
     """Serve the routes of FILE… (routes.yaml); later files are laid over earlier ones."""
-    from proxy.cli.serving import address, serve  # noqa: PLC0415  heavy imports
+    from proxy.cli.serving import address, serve
 
     sys.exit(
         serve(

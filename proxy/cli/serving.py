@@ -52,7 +52,11 @@ def serve(
     logs = Logs()
     logs.configure(log_format or config.log.format, config.log.level)
     try:
-        run_loop(lambda: _serve(config, files, environment, catalog, adjust, watch=watch, started=started))
+        run_loop(
+            lambda: _serve(
+                config, files, environment, catalog, adjust, watch=watch, started=started
+            )
+        )
     except ConfigError as error:
         click.echo(f"error: {error}" + (f"\n  {error.hint}" if error.hint else ""), err=True)
         return 1
@@ -90,4 +94,3 @@ def _overriding(listen: Address | None, admin: Address | None, control: str | No
         return replace(config, gateway=replace(config.gateway, **changes)) if changes else config  # type: ignore[arg-type]
 
     return adjust
-

@@ -15,7 +15,9 @@ def default_path() -> str:
     return f"{os.environ.get('XDG_RUNTIME_DIR', '/tmp')}/brain.sock"  # noqa: S108  as in the schema
 
 
-def ask(path: str, method: str, target: str, timeout: float = 10.0) -> tuple[int, dict[str, object]]:
+def ask(
+    path: str, method: str, target: str, timeout: float = 10.0
+) -> tuple[int, dict[str, object]]:
     """Send one request and return the status and the JSON body.
 
     Raises OSError when nobody listens, ValueError when what answers is no gateway.
@@ -23,7 +25,9 @@ def ask(path: str, method: str, target: str, timeout: float = 10.0) -> tuple[int
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(timeout)
         sock.connect(path)
-        sock.sendall(f"{method} {target} HTTP/1.0\r\nHost: brain\r\nContent-Length: 0\r\n\r\n".encode())
+        sock.sendall(
+            f"{method} {target} HTTP/1.0\r\nHost: brain\r\nContent-Length: 0\r\n\r\n".encode()
+        )
         answer = b""
         while piece := sock.recv(65536):
             answer += piece

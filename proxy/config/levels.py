@@ -35,7 +35,8 @@ class Levels:
         self._timeouts = block_schema("defaults", "timeouts")
         self._limits = block_schema("defaults", "limits")
         given = {name: work.get("defaults", name) for name in ("timeouts", "limits")}
-        self.outer = self._merged(Level(chains.extend(Chain(), work.data, ())), given)
+        around = {key: work.data[key] for key in ("plugins",) if key in work.data}
+        self.outer = self._merged(Level(chains.extend(Chain(), around, ())), given)
 
     def inner(self, outer: Level, given: Mapping[str, Any], path: Path) -> Level:
         """Return the level that a service or a route at `path` makes inside of `outer`."""

@@ -73,7 +73,9 @@ class Answer(web.StreamResponse):
         # StreamResponse.__init__ would make headers and a state mapping for every answer; what it
         # sets is set here, lazily where it can be.
         self._status = status
-        self._reason = HTTPStatus(status).phrase if reason is None and status in _KNOWN else reason or ""
+        self._reason = (
+            HTTPStatus(status).phrase if reason is None and status in _KNOWN else reason or ""
+        )
         self.origin = origin
         self.error: GatewayError | None = None
         self._fields: list[Field] = []
@@ -106,7 +108,9 @@ class Answer(web.StreamResponse):
         return answer
 
     @classmethod
-    def json(cls, data: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    def json(
+        cls, data: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         """Make a JSON answer."""
         body = json.dumps(data).encode()
         return cls(status=status, headers=headers, body=body, content_type="application/json")

@@ -115,7 +115,13 @@ class PluginContext(ABC):
         """
 
     @abstractmethod
-    def spawn(self, coroutine: Callable[[], Coroutine[Any, Any, None]], *, name: str, restart: bool = False) -> None:
+    def spawn(
+        self,
+        coroutine: Callable[[], Coroutine[Any, Any, None]],
+        *,
+        name: str,
+        restart: bool = False,
+    ) -> None:
         """Run a background task until the snapshot closes.
 
         Its death is logged, counted and shown on /ready; with `restart` it is started again, with a

@@ -134,9 +134,7 @@ class Outgoing:
     def set_query(self, name: str, value: str | None) -> None:
         """Set one query parameter, or remove it; the others keep their bytes and their order."""
         path, query = split_target(self.target)
-        kept = [
-            part for part in query[1:].split("&") if part and _parameter_name(part) != name
-        ]
+        kept = [part for part in query[1:].split("&") if part and _parameter_name(part) != name]
         if value is not None:
             kept.append(f"{quote_plus(name)}={quote_plus(value)}")
         self.target = path + ("?" + "&".join(kept) if kept else "")

@@ -48,7 +48,16 @@ def begin(snapshot: Snapshot, connection: ClientConnection, request: Request) ->
                 return page
             candidate, sent_path = _find(snapshot, request, raw_path, path)
         return _routed(
-            snapshot, connection, request, candidate, path, raw_path, sent_path, query, host, started
+            snapshot,
+            connection,
+            request,
+            candidate,
+            path,
+            raw_path,
+            sent_path,
+            query,
+            host,
+            started,
         )
     except GatewayError as error:
         return unrouted(snapshot, connection, request, error, started)
@@ -109,7 +118,7 @@ def _routed(
     fields, hops = snapshot.rules.judge(request.fields, route.spec)
     request.route = route
     prefix = request.prefix = candidate.prefix if route.spec.strip else ""
-    request.forwarded = connection.forwarded(chain, client, prefix, hops)
+    request.forwarded_lines = connection.forwarded(chain, client, prefix, hops)
     outgoing = Outgoing(request.method, "", fields)
     request.attach(
         Exchange(route, client, outgoing, request.method, path, started, candidate.prefix)

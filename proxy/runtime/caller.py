@@ -66,7 +66,9 @@ class Caller:
         self, method: str, target: str, host: str, headers: Mapping[str, str], body: bytes
     ) -> bytes:
         path = join(self._upstream.spec.path, target)
-        fields = [(encode(name), encode(clean_value(name, value))) for name, value in headers.items()]
+        fields = [
+            (encode(name), encode(clean_value(name, value))) for name, value in headers.items()
+        ]
         length = b"Content-Length: %d\r\n" % len(body) if body else b""
         start = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (method.encode(), encode(path), encode(host))
         return start + render(fields) + length + b"\r\n"

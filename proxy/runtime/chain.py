@@ -14,6 +14,7 @@ from proxy.plugin.base import Authenticator, Handler, Plugin
 from proxy.plugin.exchange import EXCHANGE
 from proxy.runtime.refusal import refusal
 
+
 @dataclass(slots=True, eq=False)
 class Held:
     """A plugin's instance in a snapshot. `unavailable` is set while its dependency is away."""
@@ -80,7 +81,9 @@ def authenticate_link(asked: Sequence[Held], access: Access, inner: Handler) -> 
 
 
 def _challenged(error: GatewayError, asked: Sequence[Held]) -> GatewayError:
-    challenges = [held.plugin.challenge() for held in asked if isinstance(held.plugin, Authenticator)]
+    challenges = [
+        held.plugin.challenge() for held in asked if isinstance(held.plugin, Authenticator)
+    ]
     given = ", ".join(challenge for challenge in challenges if challenge)
     if given:
         error.headers["WWW-Authenticate"] = given

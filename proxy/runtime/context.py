@@ -71,10 +71,16 @@ class Context(PluginContext):
         self._pages[key] = handler
 
     def spawn(
-        self, coroutine: Callable[[], Coroutine[Any, Any, None]], *, name: str, restart: bool = False
+        self,
+        coroutine: Callable[[], Coroutine[Any, Any, None]],
+        *,
+        name: str,
+        restart: bool = False,
     ) -> None:
         """Run a background task until the snapshot closes."""
-        self._tasks.spawn(self._keep_running(coroutine, name) if restart else coroutine(), name=name)
+        self._tasks.spawn(
+            self._keep_running(coroutine, name) if restart else coroutine(), name=name
+        )
 
     async def _keep_running(
         self, coroutine: Callable[[], Coroutine[Any, Any, None]], name: str
@@ -116,5 +122,3 @@ class Context(PluginContext):
         for key in self._keys:
             self._shared.give_back(key)
         self._keys.clear()
-
-

@@ -87,7 +87,9 @@ class RequestRules:
         return DROP if b"_" in name and not underscores else PASS
 
 
-_PLAIN_CONNECTION = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close", b"Upgrade", b"upgrade"})
+_PLAIN_CONNECTION = frozenset(
+    {b"keep-alive", b"close", b"Keep-Alive", b"Close", b"Upgrade", b"upgrade"}
+)
 
 
 def _without_named(kept: list[Field], named: list[bytes]) -> list[Field]:

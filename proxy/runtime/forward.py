@@ -137,7 +137,7 @@ def _request_head(request: Request, exchange: Exchange, target: Target, body: Bo
         host = exchange.client.host or target.authority
     request.sent_host = host
     start = f"{outgoing.method} {outgoing.target} HTTP/1.1\r\nHost: {host}\r\n"
-    lines = [encode(start), render(outgoing.wire_fields()), request.forwarded]
+    lines = [encode(start), render(outgoing.wire_fields()), request.forwarded_lines]
     if body is not None:
         lines.append(_framing(outgoing.method, body, request))
     if request.upgrade:

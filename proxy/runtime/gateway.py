@@ -166,5 +166,3 @@ def _refuse_restart_only(old: Config, new: Config) -> None:
     if changed:
         names = ", ".join(f"gateway.{key}" for key in changed)
         raise ConfigError(f"{names} can't change while running", hint="restart the gateway")
-
-

@@ -54,7 +54,9 @@ class Instances:
             context.spawn(lambda: self._try_again(held, context), name=f"{held.identity}: setup")
         except ConfigError as error:
             where = f"{context.entry.file}:{context.entry.line}"
-            raise ConfigError(f"{where}: plugin '{held.identity}': {error}", hint=error.hint) from error
+            raise ConfigError(
+                f"{where}: plugin '{held.identity}': {error}", hint=error.hint
+            ) from error
 
     async def _try_again(self, held: Held, context: Context) -> None:
         pause = RETRY_SETUP_FIRST

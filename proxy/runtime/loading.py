@@ -95,14 +95,12 @@ def _send_config(config: Config) -> None:
 
 def child() -> None:
     """Read what to load from stdin, write the pieces and an empty one to stdout."""
-    from proxy.config.load import InvalidConfig, load_or_raise  # noqa: PLC0415  the child's own
-    from proxy.plugin.catalog import Catalog  # noqa: PLC0415
+    from proxy.config.load import InvalidConfig, load_or_raise
+    from proxy.plugin.catalog import Catalog
 
     asked = json.load(sys.stdin)
     try:
-        loaded = load_or_raise(
-            asked["files"], environment=asked["environment"], catalog=Catalog()
-        )
+        loaded = load_or_raise(asked["files"], environment=asked["environment"], catalog=Catalog())
     except InvalidConfig as error:
         _send({"error": str(error)})
     else:

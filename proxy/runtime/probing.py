@@ -37,7 +37,9 @@ async def probe(upstream: Upstream) -> None:
     """Open a connection to one target and close it."""
     try:
         target = upstream.choose()
-        connection = await upstream.connect(target, Timeouts(), Attempt(target.label), perf_counter())
+        connection = await upstream.connect(
+            target, Timeouts(), Attempt(target.label), perf_counter()
+        )
     except GatewayError:
         return
     connection.close()

@@ -51,4 +51,3 @@ class Reloader:
 
 def _nothing(_config: Config) -> None:
     return None
-

@@ -43,7 +43,9 @@ class Route:
         self.limits = spec.limits
         self.forward_token = spec.forward_token
         limits = spec.limits
-        self.bounds = HeadBounds(limits.response_field, limits.response_head, limits.response_fields)
+        self.bounds = HeadBounds(
+            limits.response_field, limits.response_head, limits.response_fields
+        )
         self.rewrite = None if spec.rewrite is None else Template.compile(spec.rewrite, PATH_ROOTS)
         self.authorities = tuple(target.spec.authority.lower() for target in upstream.targets)
 
@@ -55,7 +57,9 @@ class Route:
         pattern = self.spec.match.path
         if name not in pattern.names:
             return None
-        at = [i for i, segment in enumerate(pattern.segments) if segment is None][pattern.names.index(name)]
+        at = [i for i, segment in enumerate(pattern.segments) if segment is None][
+            pattern.names.index(name)
+        ]
         for prefix in self.spec.prefixes or ("",):
             if path.startswith(prefix):
                 segments = path[len(prefix) :].split("/")[1:]
@@ -65,7 +69,9 @@ class Route:
     def bases(self, prefix: str, sent_host: str) -> Bases:
         """Return the two views of this route's place, for one that came under `prefix`."""
         public = prefix if self.spec.strip else ""
-        authorities = self.authorities if sent_host in self.authorities else (*self.authorities, sent_host)
+        authorities = (
+            self.authorities if sent_host in self.authorities else (*self.authorities, sent_host)
+        )
         return Bases(self.upstream.spec.path, public, authorities)
 
 

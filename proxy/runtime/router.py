@@ -199,4 +199,6 @@ def _refuse_method(found: list[Candidate], method: str, request: web.BaseRequest
         for name in candidate.methods
     }
     if allowed:
-        raise GatewayError("method_not_allowed", headers={"Allow": ", ".join(sorted(allowed | {"OPTIONS"}))})
+        raise GatewayError(
+            "method_not_allowed", headers={"Allow": ", ".join(sorted(allowed | {"OPTIONS"}))}
+        )

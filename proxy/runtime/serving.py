@@ -79,7 +79,7 @@ async def _run(connection: ClientConnection, request: Request, chain: Handler) -
 async def _open_tunnel(connection: ClientConnection, request: Request, answer: Answer) -> None:
     tunnel = request.tunnel
     assert tunnel is not None
-    if answer.status != 101:  # noqa: PLR2004  Switching Protocols
+    if answer.status != 101:
         # A plugin replaced the handshake's answer after both sides had switched.
         raise GatewayError("gateway_failed", log="a plugin replaced a 101")
     relay.send_switch(connection, request.exchange, answer)

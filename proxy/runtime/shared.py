@@ -56,7 +56,7 @@ class Shared:
     def metrics(self) -> MetricRegistry:
         """The registry, made (and prometheus_client imported) when first asked for."""
         if self._metrics is None:
-            from proxy.plugin.metrics import MetricRegistry  # noqa: PLC0415  heavy import
+            from proxy.plugin.metrics import MetricRegistry
 
             self._metrics = MetricRegistry()
         return self._metrics
@@ -65,7 +65,7 @@ class Shared:
     def http(self) -> ClientSession:
         """The client session: no cookies, no environment proxy, 5 s in all."""
         if self._http is None or self._http.closed:
-            from aiohttp import ClientSession, ClientTimeout, DummyCookieJar  # noqa: PLC0415
+            from aiohttp import ClientSession, ClientTimeout, DummyCookieJar
 
             self._http = ClientSession(
                 cookie_jar=DummyCookieJar(),

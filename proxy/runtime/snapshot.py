@@ -114,7 +114,9 @@ class Snapshot:
         self.refusing_chain = self._fold(around, guarded("gateway", _refuse))
         self.observing_chain = self._fold(observing, guarded("gateway", _refuse))
         base = config.gateway.base_path
-        own = {(method, f"{base}/_{path}"): page for (method, path), page in self._own_pages.items()}
+        own = {
+            (method, f"{base}/_{path}"): page for (method, path), page in self._own_pages.items()
+        }
         for key, page in {**own, **public_pages}.items():
             self.pages[key] = self._fold(around, guarded("gateway", page))
 

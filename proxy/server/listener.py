@@ -17,7 +17,9 @@ BACKLOG = 1024
 def bind(address: Address, key: str) -> socket.socket:
     """Return a listening socket. Raises ConfigError, naming the key that asked for the address."""
     try:
-        found = socket.getaddrinfo(address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(
+            address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
     except OSError as error:
         raise ConfigError(f"{key}: can't resolve '{address.host}': {error.strerror}") from None
     family, kind, _, _, where = found[0]
@@ -55,15 +57,21 @@ def load_certificate(context: ssl.SSLContext, tls: ListenerTls) -> None:
     try:
         context.load_cert_chain(tls.cert, tls.key)
     except ssl.SSLError:
-        raise ConfigError(f"gateway.tls: {tls.cert} and {tls.key} are no certificate and its key") from None
+        raise ConfigError(
+            f"gateway.tls: {tls.cert} and {tls.key} are no certificate and its key"
+        ) from None
     except OSError as error:
-        raise ConfigError(f"gateway.tls: can't read {tls.cert} or {tls.key}: {error.strerror}") from None
+        raise ConfigError(
+            f"gateway.tls: can't read {tls.cert} or {tls.key}: {error.strerror}"
+        ) from None
 
 
 class Listener:
     """A bound socket whose connections go to a GatewayServer."""
 
-    def __init__(self, server: GatewayServer, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, server: GatewayServer, sock: socket.socket, tls: ssl.SSLContext | None
+    ) -> None:
         self._server = server
         self._sock = sock
         self._tls = tls

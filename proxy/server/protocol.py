@@ -18,7 +18,6 @@ from aiohttp.http import HttpVersion11
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
-
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -91,7 +90,9 @@ class ClientConnection(RequestHandler):
 
     _manager: GatewayServer  # type: ignore[assignment]
 
-    def __init__(self, server: GatewayServer, *, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
+    def __init__(
+        self, server: GatewayServer, *, loop: asyncio.AbstractEventLoop, **kwargs: Any
+    ) -> None:
         super().__init__(server, loop=loop, **kwargs)
         self._timer = Deadline(loop, self._on_timer)
         self._write_timer = Deadline(loop, self._on_write_stall)
@@ -140,7 +141,12 @@ class ClientConnection(RequestHandler):
     def drain(self) -> None:
         """Answer what is under way with `Connection: close`; close at once when there is nothing."""
         self.closing = True
-        if not self.serving and not self._messages and not self._head_started and not self._unread():
+        if (
+            not self.serving
+            and not self._messages
+            and not self._head_started
+            and not self._unread()
+        ):
             self.force_close()
 
     def _unread(self) -> bool:

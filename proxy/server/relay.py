@@ -25,7 +25,9 @@ _LAST_CHUNK = b"0\r\n\r\n"
 _JOIN_BELOW = 4096
 
 
-_BODILESS = frozenset({HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+_BODILESS = frozenset(
+    {HTTPStatus.SWITCHING_PROTOCOLS, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
+)
 
 
 class ClientSink:
@@ -112,7 +114,9 @@ def send(
         content = length = None
     has_body = request.method != "HEAD" and answer.status not in _BODILESS
     chunked = has_body and length is None and request.version == HttpVersion11
-    request.keep = _may_keep(connection, request, answer, open_end=has_body and length is None and not chunked)
+    request.keep = _may_keep(
+        connection, request, answer, open_end=has_body and length is None and not chunked
+    )
     exchange.status = answer.status
     head = _head(request, answer, has_body=has_body, length=length, chunked=chunked)
     if not has_body or (content is not None and not chunked):
@@ -139,7 +143,9 @@ def _may_keep(
     return request.keep_alive and request.content.is_eof()
 
 
-def _head(request: Request, answer: Answer, *, has_body: bool, length: int | None, chunked: bool) -> bytes:
+def _head(
+    request: Request, answer: Answer, *, has_body: bool, length: int | None, chunked: bool
+) -> bytes:
     modern = request.version == HttpVersion11
     lines = [encode(f"HTTP/1.{1 if modern else 0} {answer.status} {answer.reason}\r\n")]
     if answer.untouched:
@@ -192,7 +198,12 @@ _NOTED = frozenset(
 
 
 async def _relay(
-    connection: ClientConnection, request: Request, body: UpstreamBody, sink: ClientSink, *, chunked: bool
+    connection: ClientConnection,
+    request: Request,
+    body: UpstreamBody,
+    sink: ClientSink,
+    *,
+    chunked: bool,
 ) -> None:
     try:
         whole = body.relay_at_once(sink)
@@ -242,8 +253,6 @@ def http_date() -> bytes:
         _DateCache.second = now
         _DateCache.value = formatdate(now, usegmt=True).encode()
     return _DateCache.value
-
-
 
 
 def send_switch(connection: ClientConnection, exchange: Exchange, answer: Answer) -> None:

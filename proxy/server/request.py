@@ -30,14 +30,14 @@ class Request(web.BaseRequest):
 
     What stands beside aiohttp's attributes is the gateway's own record of this request; defaults are
     on the class, since most requests change few. `route` is the runtime's route, None where no route
-    took the request; `prefix` the public prefix that was stripped; `forwarded` the finished lines
+    took the request; `prefix` the public prefix that was stripped; `forwarded_lines` the finished lines
     that tell the upstream who came; `leases` what must be given back when all is over.
     """
 
     exchange: Exchange
     route: Any = None
     prefix: str = ""
-    forwarded: bytes = b""
+    forwarded_lines: bytes = b""
     sent_host: str = ""
     leases: tuple[Any, ...] = ()
     upgrade: bool = False

@@ -134,5 +134,3 @@ def assert_fast_parser() -> None:
 
 async def _never(_request: Any) -> web.StreamResponse:
     raise AssertionError("requests go to the application")
-
-

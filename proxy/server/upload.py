@@ -30,7 +30,16 @@ class ClientUpload:
     the client counts: a slow upstream is not its fault.
     """
 
-    __slots__ = ("_connection", "_exchange", "_expects", "_limits", "_payload", "_timeouts", "_waited", "length")
+    __slots__ = (
+        "_connection",
+        "_exchange",
+        "_expects",
+        "_limits",
+        "_payload",
+        "_timeouts",
+        "_waited",
+        "length",
+    )
 
     def __init__(
         self,

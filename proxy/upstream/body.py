@@ -50,7 +50,9 @@ class UpstreamBody:
 
     __slots__ = ("_connection", "_lease", "length", "write_timeout")
 
-    def __init__(self, lease: Lease, connection: Connection, length: int | None, write_timeout: float) -> None:
+    def __init__(
+        self, lease: Lease, connection: Connection, length: int | None, write_timeout: float
+    ) -> None:
         self._lease = lease
         self._connection = connection
         self.length = length

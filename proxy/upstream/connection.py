@@ -104,7 +104,9 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadline.close()
         self.transport = None
-        self._fail("upstream_reset_before_headers" if self._head is None else "upstream_reset_mid_body")
+        self._fail(
+            "upstream_reset_before_headers" if self._head is None else "upstream_reset_mid_body"
+        )
         if self._drain_waiter is not None and not self._drain_waiter.done():
             self._drain_waiter.set_result(None)
         if self.on_closed is not None:

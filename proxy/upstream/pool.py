@@ -120,7 +120,9 @@ class Upstream:
             connection.close()
         return None
 
-    async def connect(self, target: Target, timeouts: Timeouts, attempt: Attempt, started: float) -> Connection:
+    async def connect(
+        self, target: Target, timeouts: Timeouts, attempt: Attempt, started: float
+    ) -> Connection:
         """Open a connection to `target`. Raises GatewayError; `failing` shows it to the operator."""
         try:
             connection = await target.connect(timeouts, attempt, started)

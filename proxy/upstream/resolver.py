@@ -45,7 +45,7 @@ class Resolver:
         key = (host, port)
         task = self._looking.get(key)
         if task is None:
-            task = self._looking[key] = asyncio.ensure_future(self._look_up(host, port))  # noqa: TID251
+            task = self._looking[key] = asyncio.ensure_future(self._look_up(host, port))
             task.add_done_callback(lambda _: self._looking.pop(key, None))
         # One waiter's leaving must not end the look-up for the others.
         return await asyncio.shield(task)
@@ -72,6 +72,6 @@ def _literal(host: str, port: int) -> SocketAddress | None:
         address = ipaddress.ip_address(host)
     except ValueError:
         return None
-    if address.version == 4:  # noqa: PLR2004
+    if address.version == 4:
         return socket.AF_INET, (host, port)
     return socket.AF_INET6, (host, port, 0, 0)

@@ -22,7 +22,9 @@ class Target:
 
     __slots__ = ("_context", "_resolver", "_server_name", "authority", "idle", "label", "spec")
 
-    def __init__(self, spec: TargetSpec, tls: UpstreamTls, resolver: Resolver, context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, spec: TargetSpec, tls: UpstreamTls, resolver: Resolver, context: ssl.SSLContext | None
+    ) -> None:
         self.spec = spec
         self.label = str(spec)
         self.authority = spec.authority
@@ -38,7 +40,9 @@ class Target:
         """Open a connection: resolve, connect, TLS. Raises GatewayError with the step's own code."""
         spec = self.spec
         addresses = await _within(
-            timeouts.resolve, self._resolver.resolve(spec.host, spec.port), "upstream_resolve_timeout"
+            timeouts.resolve,
+            self._resolver.resolve(spec.host, spec.port),
+            "upstream_resolve_timeout",
         )
         attempt.resolved = now_since(started)
         sock = await _within(timeouts.connect, _connect_any(addresses), "upstream_connect_timeout")
@@ -60,7 +64,9 @@ class Target:
             await _within(timeouts.tls, handshake, "upstream_tls_timeout")
         except (ssl.SSLError, OSError) as error:
             sock.close()
-            raise GatewayError("upstream_tls_failed", log=f"{self.label}: {_reason(error)}") from None
+            raise GatewayError(
+                "upstream_tls_failed", log=f"{self.label}: {_reason(error)}"
+            ) from None
         return connection
 
 

@@ -55,7 +55,15 @@ async def gateway(tmp_path: Path) -> AsyncIterator[MakeGateway]:
     running: list[Gateway] = []
     before = asyncio.all_tasks()
 
-    async def make(text: str, *, control: bool = False, watch: bool = False, grace: str = "0s", drain: str = "2s", **environment: str) -> Gateway:
+    async def make(
+        text: str,
+        *,
+        control: bool = False,
+        watch: bool = False,
+        grace: str = "0s",
+        drain: str = "2s",
+        **environment: str,
+    ) -> Gateway:
         path = tmp_path / f"routes{len(running)}.yaml"
         own = tmp_path / f"own{len(running)}.yaml"
         path.write_text(textwrap.dedent(text))

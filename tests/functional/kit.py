@@ -46,7 +46,9 @@ class Gateway:
         client.close()
         return reply
 
-    async def get(self, target: str, *headers: str, method: str = "GET", body: bytes = b"") -> Reply:
+    async def get(
+        self, target: str, *headers: str, method: str = "GET", body: bytes = b""
+    ) -> Reply:
         """Send a plain request on a connection of its own and return the answer."""
         return await self.ask(request(target, *headers, method=method, body=body))
 
