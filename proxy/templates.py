@@ -26,7 +26,7 @@ class TemplateError(ValueError):
         super().__init__(message)
 
 
-class MissingValue(LookupError):  # noqa: N818  a state of the request, not a mistake
+class MissingValue(LookupError):
     """The request has no value for `name`: 400 for what a client should send, 403 for a claim."""
 
     def __init__(self, name: str) -> None:

@@ -54,7 +54,7 @@ async def _try(
                 await _connect(spec, target)
         except (OSError, TimeoutError) as error:
             message = f"{target} of '{spec.name}' can't be reached: {_why(error)}"
-            span = Span(Source(place.file), place.line, place.column)
+            span = Span(Source(place.file), place.line, place.column, 0)
             return Diagnostic(Code.UNREACHABLE, Severity.ERROR, message, span)
     return None
 

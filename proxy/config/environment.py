@@ -25,7 +25,7 @@ class Expanded:
     whole: bool
 
 
-class BadReference(ValueError):  # noqa: N818  it says what is bad
+class BadReference(ValueError):
     """A reference without a value (`unset` names it) or of no known form, by its offset."""
 
     def __init__(self, offset: int, length: int, unset: str | None = None) -> None:

@@ -59,7 +59,7 @@ class Reader:
             return node
         if node is None or (isinstance(node, Scalar) and node.value is None):
             self._report.error(
-                Code.EMPTY, "the file is empty", Span(source, 0, 0), "begin with 'version: 1'"
+                Code.EMPTY, "the file is empty", Span(source, 0, 0, 0), "begin with 'version: 1'"
             )
         else:
             self._report.error(
@@ -68,7 +68,7 @@ class Reader:
         return None
 
     def _read_text(self, source: Source) -> str | None:
-        whole = Span(source, 0, 0)
+        whole = Span(source, 0, 0, 0)
         try:
             with Path(source.name).open("rb") as file:
                 raw = file.read(MAX_BYTES - self._size + 1)
@@ -88,7 +88,7 @@ class Reader:
         except UnicodeDecodeError as error:
             line = raw.count(b"\n", 0, error.start) + 1
             self._report.error(
-                Code.NOT_TEXT, f"the file is not UTF-8 (line {line})", Span(source, 0, 0)
+                Code.NOT_TEXT, f"the file is not UTF-8 (line {line})", Span(source, 0, 0, 0)
             )
             return None
         if found := _UNPRINTABLE.search(text):
@@ -188,9 +188,10 @@ def _lay_over(below: Mapping, above: Mapping) -> Mapping:
             merged.items.pop(key, None)
             merged.keys.pop(key, None)
             continue
-        both = isinstance(old, Mapping) and isinstance(node, Mapping)
-        merged.items[key] = _lay_over(old, node) if both else node  # type: ignore[arg-type]
-        merged.keys[key] = above.keys[key]
+        if isinstance(old, Mapping) and isinstance(node, Mapping):
+            merged.items[key] = _lay_over(old, node)
+        else:
+            merged.items[key], merged.keys[key] = node, above.keys[key]
     return merged
 
 

@@ -23,7 +23,6 @@ from proxy.config.levels import Levels
 from proxy.config.models import Config
 from proxy.config.process import compile_gateway, compile_log
 from proxy.config.registry import Registry
-from proxy.config.render import render_text
 from proxy.config.routes import Routes
 from proxy.config.schema import language
 from proxy.config.tree import Mapping as Tree
@@ -54,10 +53,12 @@ class Loaded:
 
     def render(self) -> str:
         """Return the diagnostics as text with carets, and the closing count."""
+        from proxy.config.render import render_text  # a good start needs none of it
+
         return render_text(self.diagnostics, self.files, self.services)
 
 
-class InvalidConfig(ConfigError):  # noqa: N818  the agreed name
+class InvalidConfig(ConfigError):
     """Files that can't be served; its text is the rendered diagnostics."""
 
     def __init__(self, loaded: Loaded) -> None:

@@ -31,7 +31,7 @@ _MERGE = "<<"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _Stop(Exception):  # noqa: N818  ends the reading of one file; the report has the reason
+class _Stop(Exception):
     pass
 
 

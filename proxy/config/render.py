@@ -68,7 +68,7 @@ def _escaped(text: str) -> str:
 def _one(found: Diagnostic) -> str:
     head = f"{found.severity.value}[{found.code.value}]: {_visible(found.message)}"
     span = found.span
-    if not span.line or span.line > len(span.source.lines):
+    if not span.length or span.line > len(span.source.lines):
         hint = [f"   = {_visible(found.hint)}"] if found.hint else []
         return "\n".join([head, f"  --> {span}", *hint])
     margin = " " * len(str(span.line))

@@ -34,7 +34,10 @@ class Source:
 
 
 class Span(NamedTuple):
-    """`length` characters from line and column, which count from 1; line 0 is the whole file."""
+    """`length` characters from line and column, which count from 1.
+
+    Line 0 is the file as a whole; length 0 has no text to be shown.
+    """
 
     source: Source
     line: int

@@ -56,7 +56,7 @@ def test_control_characters_are_never_shown() -> None:
 
 
 def test_a_whole_file_has_no_caret() -> None:
-    assert shown("", 0, 0, hint="begin") == [
+    assert shown("", 0, 0, 0, hint="begin") == [
         "error[BG003]: wrong",
         "  --> f.yaml",
         "   = begin",

@@ -1,6 +1,5 @@
 """Files that can't be read, and several files that make one configuration."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +63,6 @@ def test_a_missing_file_a_folder_and_a_bad_name_are_told(write: Any, tmp_path: P
     assert messages(write.load("nowhere.yaml")) == ["there is no such file"]
     assert messages(write.load("folder")) == ["this is a folder, not a file"]
     assert messages(write.load("a\0b")) == ["can't be read: not a file name"]
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_file_is_told(write: Any, tmp_path: Path) -> None:
-    write.file("routes.yaml", "version: 1")
-    (tmp_path / "routes.yaml").chmod(0)
-    assert messages(write.load()) == ["no permission to read this file"]
 
 
 def test_a_refused_permission_is_worded(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from proxy.plugin.catalog import Catalog
 
 HERE = Path(__file__).parent
 BOUNDED = settings(
-    max_examples=8000,
+    max_examples=150,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
