@@ -45,8 +45,8 @@ _FORMS: Mapping[str, Mapping[str, str | None]] = {
     "service": {},
 }
 
-ROOTS: frozenset[str] = frozenset(_FORMS)
-"""Every root that the language knows."""
+ROOTS: frozenset[str] = frozenset(_FORMS) | {"request.json", "response.json"}
+"""Every root that the language knows. A body's values are allowed apart: they cost reading it."""
 
 REQUEST_ROOTS: frozenset[str] = frozenset({"request", "principal", "claims", "service"})
 """What is known when a request has been authenticated and not yet sent on."""
@@ -133,6 +133,8 @@ def _check_name(name: str, roots: Collection[str], offset: int) -> None:
         raise TemplateError(f"unknown value '${{{name}}}': it begins with {_listed(roots)}", offset)
     if root not in roots:
         raise TemplateError(f"'{root}' is not known here: use {_listed(roots)}", offset)
+    if parts[:1] == ["json"] and f"{root}.json" not in roots:
+        raise TemplateError(f"'{root}.json' is not known here: no body is read for it", offset)
     if not all(_NAME.fullmatch(part) for part in parts) or not _fits(root, parts):
         raise TemplateError(f"unknown value '${{{name}}}': write {_forms(root)}", offset)
 
