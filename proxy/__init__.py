@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from proxy.plugin.stages import Stage as Stage
     from proxy.plugin.values import render as render
     from proxy.templates import Template as Template
+    from proxy.text import printable as printable
 
 CONTRACT = 1
 """Version of the plugin contract: raised when a plugin written for the last one could break."""
@@ -55,6 +56,7 @@ _HOMES = {
     "Template": "proxy.templates",
     "Unauthenticated": "proxy.errors",
     "Unavailable": "proxy.errors",
+    "printable": "proxy.text",
     "render": "proxy.plugin.values",
 }
 

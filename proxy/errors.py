@@ -13,10 +13,13 @@ One table gives a code its status, side, stage and whether trying again can help
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from http import HTTPStatus
+
+from proxy.headers import clean_value
 
 
 class Side(Enum):
@@ -67,6 +70,7 @@ CODES: Mapping[str, Code] = {
     "credentials_expired": Code(401, _C, "authenticate", False, "The credentials have expired."),
     "claim_missing": Code(403, _C, "authorize", False, "The caller lacks a claim that this needs."),
     "value_missing": Code(400, _C, "transform", False, "The request lacks a value that this needs."),
+    "value_invalid": Code(400, _C, "transform", False, "A value of the request may not stand where this needs it."),
     "origin_refused": Code(403, _C, "cors", False, "This origin may not open a connection here."),
     # The client's body.
     "body_too_large": Code(413, _C, "request_body", False, "The request body is too large."),
@@ -99,7 +103,6 @@ CODES: Mapping[str, Code] = {
     "answer_invalid": Code(502, _U, "response_body", False, "The service's answer could not be decoded.", "http_response_content_coding"),
     # The gateway.
     "plugin_failed": Code(500, _G, "plugin", False, "The gateway failed on this request.", "proxy_internal_error"),
-    "plugin_refused": Code(500, _G, "plugin", False, "The gateway refused this request."),
     "gateway_failed": Code(500, _G, "gateway", False, "The gateway failed on this request.", "proxy_internal_error"),
     "dependency_unavailable": Code(503, _G, "plugin", True, "A part that this route needs is away.", "proxy_internal_response"),
     "draining": Code(503, _G, "gateway", True, "The gateway is shutting down.", "connection_limit_reached"),
@@ -113,7 +116,8 @@ class GatewayError(Exception):
 
     `detail` replaces the table's sentence and is shown to clients; `log` is for the log alone and
     may say what a client must not read (addresses, exception text, the plugin's name). `headers`
-    are put on the answer. Raises KeyError for a code that the table does not have.
+    are put on the answer. `meaning` stands for the table's row where a code has none. Raises
+    KeyError for a code that has no meaning, TypeError or ValueError for an unclean header.
     """
 
     def __init__(
@@ -123,8 +127,9 @@ class GatewayError(Exception):
         *,
         log: str = "",
         headers: Mapping[str, str] | None = None,
+        meaning: Code | None = None,
     ) -> None:
-        known = CODES[code]
+        known = CODES[code] if meaning is None else meaning
         self.code = code
         self.status = known.status
         self.side = known.side
@@ -133,7 +138,7 @@ class GatewayError(Exception):
         self.proxy_error = known.proxy_error
         self.detail = detail or known.detail
         self.log = log
-        self.headers = dict(headers or {})
+        self.headers = {} if headers is None else _clean(headers)
         if self.status == HTTPStatus.SERVICE_UNAVAILABLE:
             self.headers.setdefault("Retry-After", "1")
         super().__init__(f"{code}: {log or self.detail}")
@@ -142,7 +147,8 @@ class GatewayError(Exception):
 class Problem(GatewayError):
     """How a plugin refuses: `raise Problem(402, "quota_exceeded", "The month's calls are used up.")`.
 
-    `status` is 400 to 599; `code` is snake_case and stable: clients, logs and metrics use it.
+    `status` is 400 to 599; `code` is snake_case and stable: clients, logs and metrics use it, so
+    nothing that a client sent may be part of it. Raises ValueError for another status or code.
     """
 
     def __init__(
@@ -155,26 +161,46 @@ class Problem(GatewayError):
         log: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__("plugin_refused", detail, log=log, headers=headers)
         if not 400 <= status <= 599:
             raise ValueError(f"a Problem's status is 400 to 599, not {status}")
-        self.status = status
-        self.code = code
-        self.side = Side.CLIENT if status < 500 else Side.GATEWAY
-        self.retryable = retryable
-        self.proxy_error = "http_request_denied" if self.side is Side.CLIENT else None
+        clients = status < 500
+        meaning = Code(
+            status,
+            Side.CLIENT if clients else Side.GATEWAY,
+            "plugin",
+            retryable,
+            detail,
+            "http_request_denied" if clients else None,
+        )
+        super().__init__(_named(code), log=log, headers=headers, meaning=meaning)
 
 
 class Unauthenticated(GatewayError):
-    """Raised by an authenticator: the credential is of my kind, and bad (None would mean: not mine)."""
+    """Raised by an authenticator: the credential is of my kind, and bad (None would mean: not mine).
+
+    `code` may be one that the table does not have; it answers 401 whatever it is.
+    """
 
     def __init__(
         self, code: str = "credentials_invalid", detail: str | None = None, *, log: str = ""
     ) -> None:
-        super().__init__("credentials_invalid", detail, log=log)
-        if code in CODES:
-            self.detail = detail or CODES[code].detail
-        self.code = code
+        known = CODES.get(code, CODES["credentials_invalid"])
+        meaning = replace(known, status=int(HTTPStatus.UNAUTHORIZED), side=Side.CLIENT)
+        super().__init__(_named(code), detail, log=log, meaning=meaning)
+
+
+_NAMED = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+def _named(code: str) -> str:
+    """Return `code`, which becomes a metric's label and part of a header, when it is snake_case."""
+    if not _NAMED.fullmatch(code):
+        raise ValueError(f"an error's code is snake_case, at most 64 characters, not {code!r}")
+    return code
+
+
+def _clean(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: clean_value(name, value) for name, value in headers.items()}
 
 
 class ConfigError(Exception):
@@ -186,11 +212,19 @@ class ConfigError(Exception):
 
 
 class Unavailable(Exception):  # noqa: N818  a state of the world, not a mistake
-    """A plugin's dependency is away. Its routes answer 503 with `code`; `setup` is tried again."""
+    """A dependency is away: raised in `setup`, which is tried again, or on the way of a request.
+
+    What needs the plugin answers 503 with `code`; the message is for the log and for /ready.
+    """
 
     def __init__(self, message: str, *, code: str = "dependency_unavailable") -> None:
-        self.code = code
+        self.code = _named(code)
         super().__init__(message)
+
+    def refusal(self) -> GatewayError:
+        """Return the error that this means for one request: a new one, since tracebacks add up."""
+        meaning = CODES["dependency_unavailable"]
+        return GatewayError(self.code, log=str(self), meaning=meaning)
 
 
 def problem_body(error: GatewayError, *, request_id: str, service: str | None) -> bytes:

@@ -1,17 +1,20 @@
-"""Who the client is: the connection's own facts, or what trusted proxies say (row 10). Pure functions.
+"""Who the client is: the connection's own facts, or what trusted proxies say. Pure functions.
 
-`X-Forwarded-*` and `Forwarded` are believed only from trusted proxies, and read from the right: each
-proxy appends the peer that it saw, so the first address from the right that is not trusted is the
-client. Everything further left was written by that client and proves nothing.
+`X-Forwarded-*` and `Forwarded` are believed only from trusted proxies, and read from the right
+(semantics.md, row 10): each proxy appends the peer that it saw, so the first address from the right
+that is not trusted is the client. Everything further left was written by that client and proves
+nothing.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
-from proxy.headers import Field, decode, encode, first
+from proxy.headers import Field, decode, encode
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -49,46 +52,110 @@ def is_private(address: str) -> bool:
     return bool(mapped.is_private or mapped.is_loopback or mapped.is_link_local)
 
 
-def client_of(
-    peer: str, fields: Sequence[Field], trusted: Networks
-) -> tuple[str, str | None, str | None, str]:
-    """Return address, scheme and host as a trusted `peer` tells them, and the chain to pass on.
+class Told(NamedTuple):
+    """What a trusted peer tells of a client; None or "" where it tells nothing.
 
-    Scheme and host are None where it tells nothing. The chain is the X-Forwarded-For value that goes
-    to the upstream: the believed part and the peer.
+    `prefix` is what it stripped from the path; `chain` the X-Forwarded-For value that goes on: the
+    believed part and the peer.
     """
-    hops = [part.strip() for part in _list(fields, b"x-forwarded-for")]
+
+    address: str
+    scheme: str | None
+    host: str | None
+    prefix: str
+    chain: str
+
+
+def client_of(peer: str, fields: Sequence[Field], trusted: Networks) -> Told:
+    """Return what the trusted `peer` tells. `Forwarded` counts where there is no X-Forwarded-For.
+
+    Of scheme, host and prefix the last word holds: it is the one that `peer` itself wrote.
+    """
+    hops = _list(fields, b"x-forwarded-for")
+    if hops:
+        scheme, host = _last(fields, b"x-forwarded-proto"), _last(fields, b"x-forwarded-host")
+    else:
+        elements = _elements(",".join(_values(fields, b"forwarded")))
+        hops = [element.get("for", "") for element in elements]
+        told = elements[-1] if elements else {}
+        scheme = told.get("proto") or _last(fields, b"x-forwarded-proto")
+        host = told.get("host") or _last(fields, b"x-forwarded-host")
+    address, believed = _walk(peer, hops, trusted)
+    scheme = None if scheme is None else scheme.lower()
+    prefix = (_last(fields, b"x-forwarded-prefix") or "").rstrip("/")
+    return Told(
+        address,
+        scheme if scheme in ("http", "https") else None,
+        host,
+        prefix if _PREFIX.fullmatch(prefix) else "",
+        ", ".join([*believed, peer]),
+    )
+
+
+_PREFIX = re.compile(r"(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._~-]+)+")
+
+
+def _walk(peer: str, hops: Sequence[str], trusted: Networks) -> tuple[str, list[str]]:
+    """Return the client's address and the hops from it on, read from the right."""
     believed: list[str] = []
-    address = peer
     for hop in reversed(hops):
-        if not _is_address(hop):
+        address = _address(hop)
+        if address is None:
             break
-        believed.insert(0, hop)
-        address = hop
-        if hop not in trusted:
+        believed.insert(0, address)
+        if address not in trusted:
             break
-    scheme = _last(fields, b"x-forwarded-proto")
-    host = _last(fields, b"x-forwarded-host")
-    chain = ", ".join([*believed, peer])
-    return address, scheme if scheme in ("http", "https") else None, host, chain
+    return (believed[0] if believed else peer), believed
+
+
+_NODE = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
+
+
+def _address(node: str) -> str | None:
+    """Return the address of a hop without brackets and port (RFC 7239, 6), None for other names."""
+    found = _NODE.fullmatch(node)
+    address = (found[1] or found[2]) if found else node
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return None
+    # A zone may be any text, and says nothing outside of the host that uses it.
+    return None if "%" in address else address
+
+
+def _values(fields: Sequence[Field], name: bytes) -> list[str]:
+    return [decode(value) for key, value in fields if key.lower() == name]
 
 
 def _list(fields: Sequence[Field], name: bytes) -> list[str]:
-    values = [decode(value) for key, value in fields if key.lower() == name]
-    return ",".join(values).split(",") if values else []
+    values = _values(fields, name)
+    return [part.strip() for part in ",".join(values).split(",")] if values else []
 
 
 def _last(fields: Sequence[Field], name: bytes) -> str | None:
-    found = first(fields, name)
-    return None if found is None else decode(found).rpartition(",")[2].strip()
+    parts = _list(fields, name)
+    return parts[-1] if parts else None
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+_PAIR = re.compile(r'\s*([!#$%&\'*+.^_`|~\w-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s",;]*))\s*([;,]|$)')
+
+
+def _elements(value: str) -> list[Mapping[str, str]]:
+    """Parse `Forwarded`, names in lower case (RFC 7239, 4); what is malformed tells nothing."""
+    elements: list[Mapping[str, str]] = []
+    pairs: dict[str, str] = {}
+    at = 0
+    while at < len(value):
+        found = _PAIR.match(value, at)
+        if found is None:
+            return []
+        quoted, bare = found[2], found[3]
+        pairs[found[1].lower()] = bare if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+        if found[4] != ";":
+            elements.append(pairs)
+            pairs = {}
+        at = found.end()
+    return [*elements, pairs] if pairs else elements
 
 
 def forwarded_lines(chain: str, address: str, scheme: str, host: str, prefix: str) -> bytes:
@@ -110,5 +177,9 @@ def forwarded_lines(chain: str, address: str, scheme: str, host: str, prefix: st
     return encode("\r\n".join(lines) + "\r\n")
 
 
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
 def _quoted(host: str) -> str:
-    return f'"{host}"' if ":" in host else host
+    """Return `host` as a value: a ";" or "=" in it must not begin a parameter of its own."""
+    return host if _TOKEN.fullmatch(host) else f'"{host}"'

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 Field = tuple[bytes, bytes]
+
+VIA: Field = (b"Via", b"1.1 brain")
+"""What tells that a message came through here (RFC 9110, 7.6.3)."""
 
 HOP_BY_HOP = frozenset(
     {
@@ -29,39 +33,50 @@ HOP_BY_HOP = frozenset(
 
 FORWARDED = frozenset(
     {
+        b"cf-connecting-ip",
+        b"fastly-client-ip",
         b"forwarded",
-        b"x-forwarded-for",
-        b"x-forwarded-proto",
-        b"x-forwarded-host",
-        b"x-forwarded-prefix",
-        b"x-forwarded-port",
-        b"x-forwarded-server",
-        b"x-forwarded-scheme",
-        b"x-forwarded-ssl",
-        b"x-real-ip",
+        b"front-end-https",
+        b"true-client-ip",
+        b"x-brain-hops",
         b"x-client-ip",
         b"x-cluster-client-ip",
-        b"true-client-ip",
-        b"x-original-url",
+        b"x-host",
+        b"x-http-host-override",
+        b"x-original-forwarded-for",
         b"x-original-host",
+        b"x-original-uri",
+        b"x-original-url",
+        b"x-real-ip",
         b"x-rewrite-url",
-        b"x-brain-hops",
+        b"x-scheme",
+        b"x-url-scheme",
     }
 )
-"""Fields that say how a request came here: replaced by ours, never passed on as sent."""
+"""Fields that say how a request came here, beside all `X-Forwarded-*`."""
 
 _IDENTITY_PREFIXES = (b"x-user-", b"x-tenant-", b"x-auth-")
-_IDENTITY = frozenset({b"x-forwarded-user", b"x-forwarded-email", b"x-forwarded-groups"})
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_UNCLEAN = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
+# Controls, and the surrogates that no byte is read as, so that nothing could be written for them.
+_UNCLEAN = re.compile("[\x00-\x08\x0a-\x1f\x7f\ud800-\udc7f\udd00-\udfff]")
 
 
 def is_identity(name: bytes) -> bool:
     """Tell whether lower-case `name` is a field by which a gateway tells an upstream who calls."""
-    return name.startswith(_IDENTITY_PREFIXES) or name in _IDENTITY
+    return name.startswith(_IDENTITY_PREFIXES)
 
 
+def is_forwarding(name: bytes) -> bool:
+    """Tell whether lower-case `name` says how a request came: replaced by ours, never passed on.
+
+    Of the `X-Forwarded-*` family there is no list: proxies tell users, groups, tokens and client
+    certificates by it too.
+    """
+    return name.startswith(b"x-forwarded") or name in FORWARDED
+
+
+@lru_cache(maxsize=1024)
 def is_name(name: str) -> bool:
     """Tell whether `name` is a field name: a token (RFC 9110, 5.1)."""
     return _NAME.fullmatch(name) is not None
@@ -73,6 +88,8 @@ def clean_value(name: str, value: str) -> str:
     Raises TypeError for what is not text, ValueError for a name that is no token and for a value
     with CR, LF, NUL or another control (RFC 9110, 5.5). The message never repeats the value.
     """
+    if type(value) is str and value.isprintable() and is_name(name):
+        return value
     if not isinstance(value, str):
         raise TypeError(f"the value of header {name!r} is {type(value).__name__}, not str")
     if not is_name(name):
@@ -92,17 +109,6 @@ def decode(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
-def printable(text: str, limit: int = 512) -> str:
-    """Return `text` fit for a log line: escapes for what is not printable, cut at `limit`."""
-    short = text[:limit]
-    if short.isascii() and short.isprintable():
-        return short
-    return short.encode("ascii", "backslashreplace").decode().translate(_ESCAPES)
-
-
-_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), 127)}
-
-
 def tokens(values: Iterable[bytes]) -> list[bytes]:
     """Return the lower-case members of comma-separated lists, such as those of `Connection`."""
     return [
@@ -113,7 +119,7 @@ def tokens(values: Iterable[bytes]) -> list[bytes]:
 def first(fields: Sequence[Field], name: bytes) -> bytes | None:
     """Return the value of the first field called `name` (lower case), or None."""
     for key, value in fields:
-        if key.lower() == name:
+        if LOWER[key] == name:
             return value
     return None
 

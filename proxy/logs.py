@@ -10,23 +10,14 @@ import logging
 import os
 import select
 import threading
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from queue import SimpleQueue
-from typing import Any
 
-import msgspec
+from proxy.log_lines import FORMATTERS
 
 STDERR = 2
 
 BOUND = 4 * 1024 * 1024
 """Bytes of lines that may wait to be written."""
-
-LONGEST = 16 * 1024
-"""Characters of one line; the rest of a longer one is cut."""
-
-_STANDARD = frozenset({*vars(logging.makeLogRecord({})), "asctime", "message", "taskName"})
-"""What every record has; anything else was given by `extra` and is written too."""
 
 
 class Logs:
@@ -112,66 +103,6 @@ class QueueingHandler(logging.Handler):
                 select.select([], [self._descriptor], [])
             except OSError:
                 return  # there is no place left to say it
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object a record: time, level, logger, message, `extra`, error."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        fields = {
-            "time": _time_of(record),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": visible(record.getMessage())[:LONGEST],
-            **dict(_extra_of(record)),
-        }
-        if traceback := _traceback_of(record, self):
-            fields["error"] = "\n".join(traceback)
-        return msgspec.json.encode(fields).decode()
-
-
-class TextFormatter(logging.Formatter):
-    """One line a record; the lines of a traceback follow, indented, so that none looks like one."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        extra = "".join(f" {name}={value}" for name, value in _extra_of(record))
-        message = visible(record.getMessage())[:LONGEST]
-        head = f"{_time_of(record)} {record.levelname.lower():8}{record.name}: {message}{extra}"
-        return "\n    ".join([head, *_traceback_of(record, self)])
-
-
-FORMATTERS: Mapping[str, type[logging.Formatter]] = {"json": JsonFormatter, "text": TextFormatter}
-
-
-def visible(text: str) -> str:
-    """Return `text` with escapes for what is not printable: controls, and bytes that are no UTF-8.
-
-    A client's bytes may stand in a message; they must neither forge a line nor obey a terminal.
-    """
-    return text if text.isprintable() else "".join(map(_escaped, text))
-
-
-def _escaped(character: str) -> str:
-    return character if character.isprintable() else character.encode("unicode_escape").decode()
-
-
-def _time_of(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _extra_of(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
-    for name, value in vars(record).items():
-        if name not in _STANDARD:
-            plain = value is None or isinstance(value, bool | int | float)
-            yield name, value if plain else visible(str(value))
-
-
-def _traceback_of(record: logging.LogRecord, formatter: logging.Formatter) -> list[str]:
-    if not record.exc_info or record.exc_info[0] is None:
-        return []
-    text = formatter.formatException(record.exc_info)[-LONGEST:]
-    return [visible(line) for line in text.splitlines()]
 
 
 def _notice(text: str) -> logging.LogRecord:

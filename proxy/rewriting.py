@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+
+_ABSOLUTE = re.compile(r"(https?:)?//([^/?#\\\s]*)([/?#].*)?", re.IGNORECASE | re.DOTALL)
+_DEFAULT_PORTS = {"http:": ":80", "https:": ":443"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +23,25 @@ class Bases:
     authorities: Collection[str]
 
     def public_path(self, path: str) -> str | None:
-        """Return the public path for an upstream's path, None when it is not below its base."""
-        base = self.upstream
-        if path == base or path.startswith((base + "/", base + "?", base + "#")):
-            return self.public + path[len(base) :]
-        return None
+        """Return the public path for an upstream's path, None when it is not below its base.
+
+        A path below the public prefix is public already: the upstream has read X-Forwarded-Prefix.
+        """
+        if self.public and _is_below(path, self.public):
+            return path
+        if not _is_below(path, self.upstream):
+            return None
+        rest = path[len(self.upstream) :]
+        if self.public:
+            return self.public + rest
+        # Bare, "//x" and "/\x" would name a host, and "?x" the path that was asked for.
+        if rest[:2] in ("//", "/\\"):
+            return None
+        return rest if rest[:1] == "/" else "/" + rest
+
+
+def _is_below(path: str, base: str) -> bool:
+    return path.startswith(base) and path[len(base) : len(base) + 1] in ("", "/", "?", "#")
 
 
 def location(value: str, bases: Bases) -> str:
@@ -33,19 +50,20 @@ def location(value: str, bases: Bases) -> str:
     The result is an absolute path: the client completes it with the authority that it used itself.
     Anything else is returned as it came.
     """
-    if value.startswith("/") and not value.startswith("//"):
+    if value.startswith("/") and not value.startswith(("//", "/\\")):
         return bases.public_path(value) or value
-    if not value.lower().startswith(("http://", "https://", "//")):
+    found = _ABSOLUTE.fullmatch(value)
+    if found is None or not _names(found, bases.authorities):
         return value
-    try:
-        parts = urlsplit(value)
-    except ValueError:
-        return value
-    if parts.netloc.lower() not in bases.authorities:
-        return value
-    behind = value.partition("//")[2][len(parts.netloc) :]
-    rest = behind if behind.startswith("/") else "/" + behind
-    return bases.public_path(rest) or value
+    rest = found[3] or "/"
+    return bases.public_path(rest if rest[0] == "/" else "/" + rest) or value
+
+
+def _names(found: re.Match[str], authorities: Collection[str]) -> bool:
+    """Tell whether an absolute reference names one of `authorities`, with its own port or none."""
+    authority = found[2].lower()
+    port = _DEFAULT_PORTS.get((found[1] or "").lower(), ":80")
+    return authority in authorities or authority.removesuffix(port) in authorities
 
 
 def set_cookie(value: str, bases: Bases) -> str:
@@ -55,10 +73,11 @@ def set_cookie(value: str, bases: Bases) -> str:
     stays as it is: browsers accept it with `Path=/` alone.
     """
     name, *attributes = value.split(";")
-    if name.strip().startswith("__Host-"):
+    if name.strip().lower().startswith("__host-"):
         return value
     kept = [a for a in attributes if not _is(a, "domain") and not _is(a, "path")]
-    path = next((a.partition("=")[2].strip() for a in attributes if _is(a, "path")), "")
+    # Browsers heed the last of several (RFC 6265, 5.3).
+    path = next((a.partition("=")[2].strip() for a in attributes[::-1] if _is(a, "path")), "")
     return ";".join([name, *kept, f" Path={_cookie_path(path, bases)}"])
 
 

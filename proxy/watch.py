@@ -10,40 +10,52 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from importlib import import_module
 from pathlib import Path
+from typing import Any, NamedTuple
 
 log = logging.getLogger("brain.watch")
 
-POLL = 30.0
+POLL = 2.0
+"""Seconds between two looks where no notice comes: network mounts and some containers send none."""
+
 DEBOUNCE_MS = 200
 _LANGUAGE = (".yaml", ".yml")
 
 
+class Seen(NamedTuple):
+    """What one look found: the directories to watch, and a digest of all that is in the files."""
+
+    directories: frozenset[str]
+    digest: bytes
+
+
 class Watch:
-    """Calls `changed` when the content of what `watched()` names, or of a neighbour, has changed."""
+    """Calls `changed` when the content of what `watched()` names, or of a neighbour, is another."""
 
     def __init__(
         self, watched: Callable[[], Iterable[str]], changed: Callable[[str], Awaitable[object]]
     ) -> None:
         self._watched = watched
         self._changed = changed
-        self._print = b""
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        self._print = self._fingerprint()
+        self._seen = await asyncio.to_thread(_look, self._watched())
+        # It imports multiprocessing and anyio: not while requests wait for the loop.
+        watchfiles = await asyncio.to_thread(import_module, "watchfiles")
         while True:
             try:
-                await self._one_round()
+                await self._one_round(watchfiles)
             except OSError as error:
                 log.warning("can't watch: %s", error.strerror)
                 await asyncio.sleep(POLL)
+                await self.check()
 
-    async def _one_round(self) -> None:
-        from watchfiles import awatch
-
-        directories = {str(path) for path in self._directories()}
-        notices = awatch(
+    async def _one_round(self, watchfiles: Any) -> None:
+        """Check at every notice and every `POLL` seconds, until the directories are others."""
+        directories = self._seen.directories
+        notices = watchfiles.awatch(
             *directories,
             watch_filter=None,
             debounce=DEBOUNCE_MS,
@@ -53,35 +65,34 @@ class Watch:
         )
         async for _ in notices:
             await self.check()
-            if {str(path) for path in self._directories()} != directories:
+            if self._seen.directories != directories:
                 return
 
     async def check(self) -> None:
-        """Call `changed` when the content differs from what it was at the last call."""
-        now = await asyncio.to_thread(self._fingerprint)
-        if now != self._print:
-            self._print = now
+        """Call `changed` when the content differs from what it was at the last look."""
+        before, self._seen = self._seen, await asyncio.to_thread(_look, self._watched())
+        if self._seen.digest != before.digest:
             await self._changed("files changed")
 
-    def _directories(self) -> set[Path]:
-        return {parent for name in self._watched() if (parent := Path(name).parent).is_dir()}
 
-    def _fingerprint(self) -> bytes:
-        digest = hashlib.sha256()
-        for path in sorted(self._files()):
-            try:
-                content = path.read_bytes()
-            except OSError:
-                continue
-            digest.update(str(path).encode() + b"\0" + hashlib.sha256(content).digest())
-        return digest.digest()
+def _look(watched: Iterable[str]) -> Seen:
+    named = {Path(name) for name in watched}
+    directories = {path.parent for path in named if path.parent.is_dir()}
+    beside = {
+        path
+        for directory in directories
+        for path in directory.iterdir()
+        if path.suffix in _LANGUAGE
+    }
+    return Seen(frozenset(map(str, directories)), _digest(named | beside))
 
-    def _files(self) -> set[Path]:
-        named = {Path(name) for name in self._watched()}
-        beside = {
-            path
-            for directory in self._directories()
-            for path in directory.iterdir()
-            if path.suffix in _LANGUAGE
-        }
-        return named | beside
+
+def _digest(files: Iterable[Path]) -> bytes:
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        try:
+            content = path.read_bytes()
+        except OSError:
+            continue
+        digest.update(str(path).encode() + b"\0" + hashlib.sha256(content).digest())
+    return digest.digest()

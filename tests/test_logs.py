@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.logs import JsonFormatter, Logs, TextFormatter, visible
+from proxy.log_lines import JsonFormatter, TextFormatter
+from proxy.logs import Logs
+from proxy.text import printable
 
 log = logging.getLogger("brain.test")
 
@@ -106,7 +108,7 @@ def test_control_characters_and_odd_bytes_are_escaped(format_name: str) -> None:
 
 @given(st.text())
 def test_what_is_shown_is_printable(text: str) -> None:
-    assert visible(text).isprintable()
+    assert printable(text).isprintable()
 
 
 def test_a_wrong_log_call_is_said_and_fails_nobody() -> None:

@@ -9,9 +9,11 @@ from time import perf_counter
 from msgspec import Struct
 
 from plugins.access_log.phases import Phases, phases
-from proxy import Attempt, Exchange, Principal
+from proxy import Attempt, Exchange, Principal, printable
 
-_LONGEST = 512
+LONGEST = 512
+"""Characters of a value that a client can make as long as it likes; the rest is cut."""
+
 _NO_ATTEMPT = Attempt("")
 
 
@@ -75,7 +77,7 @@ def line_of(exchange: Exchange, now: str) -> Line:
         exchange.request_id,
         exchange.client.address,
         exchange.method,
-        visible(exchange.path),
+        printable(exchange.path, LONGEST),
         exchange.status,
         route.name,
         len(attempts),
@@ -95,18 +97,5 @@ def line_of(exchange: Exchange, now: str) -> Line:
 
 
 def _add_principal(line: Line, principal: Principal) -> None:
-    line.subject = visible(principal.subject)
-    line.tenant = None if principal.tenant is None else visible(principal.tenant)
-
-
-def visible(text: str, longest: int = _LONGEST) -> str:
-    """Return `text` fit for a line: cut, with escapes for what a terminal or a parser may obey.
-
-    Controls, bidirectional marks and bytes that are no UTF-8 (surrogates) are not printable.
-    """
-    text = text[:longest]
-    return text if text.isprintable() else "".join(map(_escaped, text))
-
-
-def _escaped(character: str) -> str:
-    return character if character.isprintable() else character.encode("unicode_escape").decode()
+    line.subject = printable(principal.subject, LONGEST)
+    line.tenant = None if principal.tenant is None else printable(principal.tenant, LONGEST)

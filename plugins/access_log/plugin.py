@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -86,11 +86,11 @@ class AccessLog(Plugin):
     def explain(self, exchange: Exchange) -> list[str]:
         return [f"writes a line to {self._file} when the exchange is over"]
 
-    async def __call__(self, request: web.BaseRequest, handler: Handler) -> Answer:
+    def __call__(self, request: web.BaseRequest, handler: Handler) -> Awaitable[Answer]:
         exchange = request[EXCHANGE]
         if not self._is_registered(exchange):
             exchange.on_finish(self._callback(request))
-        return await handler(request)
+        return handler(request)
 
     def _is_registered(self, exchange: Exchange) -> bool:
         """Tell whether the chain runs again for this exchange: an outer plugin may try twice."""

@@ -100,6 +100,3 @@ def _remove(message: Outgoing | Answer, name: str) -> None:
 def _check_value(problems: Problems, option: str, template: Template) -> None:
     if _CONTROL.search(template.text):
         problems.add(option, "a header's value can't hold control characters")
-    for name in template.names:
-        if name.partition(".")[2].startswith("json."):
-            problems.add(option, f"'${{{name}}}' needs the body, which is not read for headers")

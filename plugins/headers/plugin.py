@@ -16,7 +16,6 @@ from proxy import (
     GatewayError,
     Handler,
     Plugin,
-    Problem,
     Problems,
     Template,
     render,
@@ -54,9 +53,7 @@ def _demanded(template: Template, request: web.BaseRequest) -> str:
     try:
         return render(template, request)
     except ValueError:
-        raise Problem(
-            400, "value_invalid", "A value of the request may not stand in a header."
-        ) from None
+        raise GatewayError("value_invalid") from None
 
 
 def _offered(template: Template, request: web.BaseRequest, answer: Answer) -> str | None:

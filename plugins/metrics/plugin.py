@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from itertools import pairwise
 from time import perf_counter
 from typing import Any, ClassVar
@@ -62,7 +62,7 @@ class Metrics(Plugin):
         self._bounds = tuple(buckets)
         self._collector = GatewayCollector()
         self._context: PluginContext | None = None
-        self._routes: dict[tuple[str, str | None], tuple[RouteSeries, Gauge]] = {}
+        self._routes: dict[object, tuple[RouteSeries, Gauge]] = {}
 
     def check(self, problems: Problems) -> None:
         for index, (low, high) in enumerate(pairwise(self._bounds), start=1):
@@ -83,23 +83,22 @@ class Metrics(Plugin):
         service = exchange.route.service or ""
         return [f'counts under route="{exchange.route.name}", service="{service}"']
 
-    async def __call__(self, request: web.BaseRequest, handler: Handler) -> Answer:
+    def __call__(self, request: web.BaseRequest, handler: Handler) -> Awaitable[Answer]:
         exchange = request[EXCHANGE]
         # A chain may run twice for one exchange, when an outer plugin tries again: count once.
         if exchange.callbacks is None or self._finish not in exchange.callbacks:
             self._series(exchange)[1].value += 1
             exchange.on_finish(self._finish)
-        return await handler(request)
+        return handler(request)
 
     def _series(self, exchange: Exchange) -> tuple[RouteSeries, Gauge]:
         route = exchange.route
-        key = route.name, route.service
-        found = self._routes.get(key)
+        found = self._routes.get(route)
         if found is None:
             service = route.service or ""
             store = self._collector.store
             found = store.route(route.name, service, self._bounds), store.service(service)
-            self._routes[key] = found
+            self._routes[route] = found
         return found
 
     def _finish(self, exchange: Exchange) -> None:

@@ -48,6 +48,9 @@ def _numbers(status: GatewayStatus) -> Iterator[Metric]:
         "Snapshots alive: above 1, old ones still finish their exchanges.",
         status.snapshots,
     )
+    yield CounterMetricFamily(
+        "brain_plugin_task_deaths", "Background tasks of plugins that died.", status.task_deaths
+    )
     yield GaugeMetricFamily(
         "brain_client_connections", "Connections of clients that are open.", status.connections
     )

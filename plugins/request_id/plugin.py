@@ -54,9 +54,14 @@ class RequestId(Plugin):
 
     async def __call__(self, request: web.BaseRequest, handler: Handler) -> Answer:
         exchange = request[EXCHANGE]
-        # A chain may run twice for one exchange, when an outer plugin tries again.
-        request_id = exchange.request_id = exchange.request_id or self._choose(request, exchange)
-        _put(exchange.outgoing, self._header, request_id)
+        request_id = exchange.request_id
+        if request_id:
+            # The chain runs again for this exchange: an outer plugin tries once more.
+            _put(exchange.outgoing, self._header, request_id)
+        else:
+            request_id = exchange.request_id = self._choose(request, exchange)
+            # A client's copy never gets here: the header is protected.
+            exchange.outgoing.add_header(self._header, request_id)
         answer = await handler(request)
         _put(answer, self._header, request_id)
         return answer

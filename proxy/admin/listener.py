@@ -6,6 +6,7 @@ import ipaddress
 import socket
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from proxy.admin.pages import Page, Pages, Show
 from proxy.errors import GatewayError, problem_body
@@ -22,7 +23,7 @@ async def start_admin(pages: Pages, sock: socket.socket, host: str) -> web.AppRu
     return runner
 
 
-def _handler(show: Show) -> web.Callable:  # type: ignore[name-defined]
+def _handler(show: Show) -> Handler:
     async def answer(request: web.Request) -> web.Response:
         return _response(await show(request.headers.get("Accept", "")))
 
@@ -37,7 +38,7 @@ def _response(page: Page) -> web.Response:
     )
 
 
-def _own_host_only(host: str) -> web.Callable:  # type: ignore[name-defined]
+def _own_host_only(host: str) -> Middleware:
     """Refuse requests that name another host: a web page could reach this address by DNS rebinding.
 
     A name with a dot may be anybody's; addresses, `localhost` and names without a dot (a container's)
@@ -45,13 +46,8 @@ def _own_host_only(host: str) -> web.Callable:  # type: ignore[name-defined]
     """
 
     @web.middleware
-    async def check(request: web.Request, handler: web.Callable) -> web.StreamResponse:  # type: ignore[name-defined]
-        named = request.host.rpartition(":")[0] or request.host
-        named = (
-            (named if named.startswith("[") or ":" not in named else request.host)
-            .strip("[]")
-            .lower()
-        )
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        named = _host_of(request.headers.get("Host", ""))
         if not (named == host.lower() or "." not in named or _is_address(named)):
             error = GatewayError("bad_host")
             body = problem_body(error, request_id="", service=None)
@@ -59,6 +55,13 @@ def _own_host_only(host: str) -> web.Callable:  # type: ignore[name-defined]
         return await handler(request)
 
     return check
+
+
+def _host_of(header: str) -> str:
+    """Return the host of a Host header, in lower case, without port and brackets."""
+    if header.startswith("["):
+        return header[1:].partition("]")[0].lower()
+    return header.partition(":")[0].lower()
 
 
 def _is_address(text: str) -> bool:

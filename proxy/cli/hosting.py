@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +13,14 @@ from pathlib import Path
 from proxy.admin.exposed import public_pages
 from proxy.admin.listener import start_admin
 from proxy.admin.pages import Pages
-from proxy.config.models import Config
+from proxy.config.models import Config, Log
 from proxy.control import bind_control, start_control
 from proxy.errors import ConfigError
 from proxy.plugin.catalog import Catalog
 from proxy.runtime.gateway import Gateway
 from proxy.runtime.probing import keep_probing
 from proxy.runtime.reload import Adjust, Reloader
-from proxy.server.listener import Listener, bind, load_certificate, server_context
+from proxy.server.listener import Listener, bind, server_context
 from proxy.server.server import GatewayServer
 from proxy.tasks import Tasks
 from proxy.watch import Watch
@@ -41,18 +40,26 @@ class Host:
         adjust: Adjust,
         *,
         watch: bool,
+        probe: bool = True,
+        logs: Callable[[Log], None] | None = None,
     ) -> None:
+        """`probe`: connect to upstreams before a request does, for /ready to tell which are down.
+
+        `logs` is called with the log settings of each configuration that comes into force.
+        """
         self.config = config
         self.gateway = Gateway(catalog)
         self.reloader = Reloader(self.gateway, files, environment, adjust)
-        self.reloader.before = self._before_swap
+        self.reloader.prepare = self._prepare
         self.pages = Pages(self.gateway)
+        self.gateway.public_pages = lambda config: public_pages(self.pages, config.gateway)
+        self._logs = logs
         self._watch = watch
+        self._probe = probe
         self._tasks = Tasks()
         self._ended = asyncio.Event()
         self._hurried = asyncio.Event()
         self._closers: list[Callable[[], object]] = []
-        self._tls: ssl.SSLContext | None = None
         self.listener: Listener
         self.admin_port = 0
 
@@ -66,11 +73,9 @@ class Host:
 
     async def _start(self) -> None:
         settings = self.config.gateway
-        sock = bind(settings.listen, "gateway.listen")
+        sock = await asyncio.to_thread(bind, settings.listen, "gateway.listen")
         self._closers.append(sock.close)
-        if settings.tls is not None:
-            self._tls = server_context(settings.tls)
-        self.gateway.public_pages = public_pages(self.pages, settings)
+        tls = None if settings.tls is None else server_context(settings.tls)
         await self._start_admin()
         await self.gateway.apply(self.config)
         self.server = self.gateway.server = GatewayServer(
@@ -80,13 +85,14 @@ class Host:
             self.gateway.snapshot.trusted.__contains__,
         )
         await self._start_control()
-        self.listener = Listener(self.server, sock, self._tls)
+        self.listener = Listener(self.server, sock, tls)
         await self.listener.start()
-        self._tasks.spawn(keep_probing(lambda: self.gateway.snapshot), name="probing")
+        if self._probe:
+            self._tasks.spawn(keep_probing(lambda: self.gateway.snapshot), name="probing")
         if self._watch:
             watch = Watch(lambda: self.gateway.snapshot.config.watched, self.reloader.reload)
             self._tasks.spawn(watch.run(), name="watch")
-        scheme = "https" if self._tls else "http"
+        scheme = "https" if tls else "http"
         log.info(
             "serving on %s://%s, revision %s",
             scheme,
@@ -97,7 +103,7 @@ class Host:
     async def _start_admin(self) -> None:
         address = self.config.gateway.admin
         if address is not None:
-            sock = bind(address, "gateway.admin")
+            sock = await asyncio.to_thread(bind, address, "gateway.admin")
             self.admin_port = int(sock.getsockname()[1])
             self._closers.append(sock.close)
             runner = await start_admin(self.pages, sock, address.host)
@@ -111,17 +117,25 @@ class Host:
             self._closers.append(runner.cleanup)
             self._closers.append(lambda: asyncio.to_thread(_unlink, path))
 
-    def _before_swap(self, config: Config) -> None:
-        """Check and take what the listener needs of a new configuration. Raises ConfigError."""
+    def _prepare(self, config: Config) -> Callable[[], None]:
+        """Check what the listener needs of a new configuration, and return what puts it in force.
+
+        Raises ConfigError.
+        """
         tls = config.gateway.tls
-        if (tls is None) != (self._tls is None):
+        if (tls is not None) != self.listener.secure:
             raise ConfigError(
                 "gateway.tls can't come or go while running", hint="restart the gateway"
             )
-        if tls is not None and self._tls is not None:
-            server_context(tls)
-            load_certificate(self._tls, tls)
-        self.gateway.public_pages = public_pages(self.pages, config.gateway)
+        context = None if tls is None else server_context(tls)
+
+        def commit() -> None:
+            if context is not None:
+                self.listener.renew(context)
+            if self._logs is not None:
+                self._logs(config.log)
+
+        return commit
 
     @property
     def authority(self) -> str:
@@ -190,11 +204,15 @@ def _unlink(path: str) -> None:
     Path(path).unlink(missing_ok=True)
 
 
-def run_loop(main: Callable[[], object]) -> None:
+def run_loop(main: Callable[[], Coroutine[None, None, None]]) -> None:
     """Run a coroutine function on uvloop, or on asyncio's loop where there is none (Windows)."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(main())
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         from uvloop import new_event_loop
     except ImportError:
-        new_event_loop = None
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(main())  # type: ignore[arg-type]
+        return None
+    return new_event_loop

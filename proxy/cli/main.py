@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import click
 
 COMMANDS = {
     "run": "Serve the routes of FILE…",
@@ -26,7 +30,7 @@ def main() -> None:
     _group()()
 
 
-def _group():  # type: ignore[no-untyped-def]
+def _group() -> click.Group:
     import click
 
     class Commands(click.Group):

@@ -10,7 +10,7 @@ import click
 from proxy.cli.hosting import Host, run_loop
 from proxy.config.addresses import parse_listen
 from proxy.config.load import load
-from proxy.config.models import Address, Config
+from proxy.config.models import Address, Config, Log
 from proxy.errors import ConfigError
 from proxy.logs import Logs
 from proxy.plugin.catalog import Catalog
@@ -50,11 +50,16 @@ def serve(
     adjust = _overriding(listen, admin, control)
     config = adjust(loaded.config)
     logs = Logs()
-    logs.configure(log_format or config.log.format, config.log.level)
+
+    def follow(log: Log) -> None:
+        logs.configure(log_format or log.format, log.level)
+
+    follow(config.log)
     try:
         run_loop(
             lambda: _serve(
-                config, files, environment, catalog, adjust, watch=watch, started=started
+                Host(config, files, environment, catalog, adjust, watch=watch, logs=follow),
+                started,
             )
         )
     except ConfigError as error:
@@ -65,17 +70,7 @@ def serve(
     return 0
 
 
-async def _serve(
-    config: Config,
-    files: Sequence[str],
-    environment: Mapping[str, str],
-    catalog: Catalog,
-    adjust: Adjust,
-    *,
-    watch: bool,
-    started: Started | None,
-) -> None:
-    host = Host(config, files, environment, catalog, adjust, watch=watch)
+async def _serve(host: Host, started: Started | None) -> None:
     await host.start()
     host.listen_to_signals()
     try:

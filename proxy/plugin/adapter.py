@@ -16,21 +16,30 @@ from proxy.plugin.base import Handler, Plugin
 def adapt_middleware(found: Callable[..., Any], reference: str) -> type[Plugin]:
     """Make a Plugin class of `found`, which must need neither `request.app` nor `match_info`.
 
-    With options, `found` is a factory: it is called with them once and returns the middleware;
-    without, it is the middleware itself. Raises ConfigError when a middleware is given options.
+    What is awaited when called (an `async def`, or an object whose `__call__` is one) is the
+    middleware itself; anything else is a factory, called once with the options, that returns one.
+    Raises ConfigError when a middleware is given options, or a factory returns none.
     """
 
     class Adapted(Plugin):
         schema = {"type": "object", "description": f"Keyword arguments of {reference}."}
 
         def __init__(self, **options: Any) -> None:
-            is_middleware = inspect.iscoroutinefunction(found)
-            if is_middleware and options:
+            if _is_middleware(found) and options:
                 raise ConfigError(f"'{reference}' is a middleware itself and takes no 'with'")
-            self._middleware = found if is_middleware else found(**options)
+            self._middleware = found if _is_middleware(found) else found(**options)
+            if not callable(self._middleware):
+                raise ConfigError(f"'{reference}' is a factory that returned no middleware")
 
         async def __call__(self, request: web.BaseRequest, handler: Handler) -> Answer:
             return Answer.of(await self._middleware(request, handler))
 
     Adapted.__name__ = Adapted.__qualname__ = reference
     return Adapted
+
+
+def _is_middleware(found: Callable[..., Any]) -> bool:
+    if inspect.iscoroutinefunction(found):
+        return True
+    called = getattr(found, "__call__", None)  # noqa: B004  the method itself is looked at
+    return not isinstance(found, type) and inspect.iscoroutinefunction(called)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from functools import cached_property
 from http import HTTPStatus
-from typing import Any, Protocol, cast
+from typing import Any, NoReturn, Protocol, cast
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -14,6 +15,7 @@ from proxy.errors import GatewayError, problem_body, proxy_status
 from proxy.headers import Field, clean_value, decode, encode, first
 from proxy.plugin.decoding import decoded
 from proxy.plugin.fields import CleanHeaders
+from proxy.plugin.streams import broken, chained, gather
 
 _BODY_BOUND = (
     "Content-Encoding",
@@ -47,7 +49,13 @@ class Answer(web.StreamResponse):
     """
 
     origin: str
+    error: GatewayError | None = None
     dated = False
+    framed: bool | None = None
+    _made_headers: CleanHeaders | None = None
+    _content: bytes | None = None
+    _download: Download | None = None
+    _stream: AsyncIterator[bytes] | None = None
 
     def __init__(
         self,
@@ -77,12 +85,7 @@ class Answer(web.StreamResponse):
             HTTPStatus(status).phrase if reason is None and status in _KNOWN else reason or ""
         )
         self.origin = origin
-        self.error: GatewayError | None = None
         self._fields: list[Field] = []
-        self._made_headers: CleanHeaders | None = None
-        self._content: bytes | None = None
-        self._download: Download | None = None
-        self._stream: AsyncIterator[bytes] | None = None
 
     @classmethod
     def from_upstream(
@@ -90,21 +93,27 @@ class Answer(web.StreamResponse):
         status: int,
         reason: str,
         fields: list[Field],
-        download: Download | None,
+        body: Download | bytes,
         *,
         dated: bool = False,
+        framed: bool | None = None,
     ) -> Answer:
-        """Make an answer of an upstream's raw end-to-end fields and its body, None for no body.
+        """Make an answer of an upstream's raw end-to-end fields and its body.
 
-        `dated` tells that a Date is among the fields.
+        `dated` tells that a Date is among the fields; `framed` whether a body's length is, None
+        where there is no body and a length would speak of another one.
         """
         answer = cls.__new__(cls)
-        answer._begin(status, reason, "upstream")
+        answer._status = status
+        answer._reason = reason
+        answer.origin = "upstream"
         answer._fields = fields
-        answer._download = download
         answer.dated = dated
-        if download is None:
-            answer._content = b""
+        answer.framed = framed
+        if type(body) is bytes:
+            answer._content = body
+        else:
+            answer._download = cast("Download", body)
         return answer
 
     @classmethod
@@ -150,7 +159,8 @@ class Answer(web.StreamResponse):
         for name, value in response.headers.items():
             if name.lower() not in ("content-length", "transfer-encoding"):
                 answer._headers.add(name, value)
-        answer._cookies = response._cookies  # noqa: SLF001  cookies travel with the response
+        for morsel in response.cookies.values():
+            answer.add_header("Set-Cookie", morsel.OutputString())
         return answer
 
     def __repr__(self) -> str:
@@ -161,6 +171,11 @@ class Answer(web.StreamResponse):
 
     def __hash__(self) -> int:
         return id(self)
+
+    @cached_property
+    def _state(self) -> dict[str | web.ResponseKey[Any], Any]:  # type: ignore[override]
+        # What a plugin keeps by `answer["key"]`; hardly any does.
+        return {}
 
     # -- headers
 
@@ -192,16 +207,25 @@ class Answer(web.StreamResponse):
         else:
             self._fields.append((encode(name), encode(clean_value(name, value))))
 
+    def set_cookie(self, name: str, value: str, **attributes: Any) -> None:
+        """Set a cookie, replacing one that was set here before; an upstream's cookies stay.
+
+        `attributes` are aiohttp's: expires, domain, max_age (seconds), path ("/" where not given),
+        secure, httponly, samesite, partitioned. Raises ValueError for an unclean one.
+        """
+        super().set_cookie(name, value, **attributes)
+        clean_value("Set-Cookie", self.cookies[name].OutputString())
+
     @property
     def untouched(self) -> bool:
-        """Whether the fields are as an upstream framed them, headers that were appended aside."""
-        return self._made_headers is None and self._download is not None and not self._cookies
+        """Whether fields and body are as an upstream framed them, appended headers aside."""
+        return self._made_headers is None and self._stream is None and self.framed is not None
 
     def wire_fields(self) -> list[Field]:
         """Return the raw fields to send, cookies set by plugins included."""
         if self._cookies:
-            for cookie in self._cookies.values():
-                self._headers.add("Set-Cookie", cookie.output(header="")[1:])
+            for morsel in self._cookies.values():
+                self.add_header("Set-Cookie", morsel.OutputString())
             self._cookies = None
         return self._fields if self._made_headers is None else self._made_headers.to_wire()
 
@@ -211,8 +235,11 @@ class Answer(web.StreamResponse):
     def body(self) -> AsyncIterator[bytes]:
         """The body to send. Assign to wrap it: its length is then open and it is sent chunked."""
         if self._stream is None:
-            source = self._download
-            self._stream = _once(self._content or b"") if source is None else aiter(source)
+            content, download = self._content, self._download
+            if content is None and download is not None:
+                self._stream = aiter(download)
+            else:
+                self._stream = chained([content] if content else [])
         return self._stream
 
     @body.setter
@@ -226,7 +253,8 @@ class Answer(web.StreamResponse):
         """Return the whole body, its Content-Encoding undone; it stays sendable as it was.
 
         `limit` is in bytes, of the coded and of the decoded body. Raises GatewayError
-        `answer_too_large`, `answer_coding_unknown` or `answer_invalid` (502).
+        `answer_too_large`, `answer_coding_unknown` or `answer_invalid` (502); what was too large
+        may still be sent.
         """
         if self._content is None:
             self._content = await self._collect(limit)
@@ -234,14 +262,15 @@ class Answer(web.StreamResponse):
         return decoded(self._content, self.header("Content-Encoding"), limit)
 
     async def _collect(self, limit: int) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        async for chunk in self.body:
-            size += len(chunk)
-            if size > limit:
-                raise GatewayError("answer_too_large")
-            parts.append(chunk)
-        return b"".join(parts)
+        body, parts = self.body, list[bytes]()
+        try:
+            if await gather(body, parts, limit):
+                return b"".join(parts)
+        except Exception as error:
+            self._stream = broken(parts, error)
+            raise
+        self._stream = chained(parts, body)
+        raise GatewayError("answer_too_large")
 
     def replace(self, body: bytes, content_type: str | None = None) -> None:
         """Send `body` instead: sets Content-Length, drops what spoke of the old bytes."""
@@ -278,10 +307,13 @@ class Answer(web.StreamResponse):
         """Raise: assign to `body` instead."""
         raise RuntimeError("assign an async iterator to answer.body instead of writing")
 
+    def enable_compression(self, *_: Any, **__: Any) -> NoReturn:
+        """Raise: wrap `body` instead."""
+        raise RuntimeError("wrap answer.body and set Content-Encoding instead")
+
+    def enable_chunked_encoding(self, *_: Any, **__: Any) -> NoReturn:
+        """Raise: the gateway frames what it sends."""
+        raise RuntimeError("the gateway frames answers: a wrapped body is sent chunked")
+
 
 _KNOWN = frozenset(HTTPStatus)
-
-
-async def _once(content: bytes) -> AsyncIterator[bytes]:
-    if content:
-        yield content

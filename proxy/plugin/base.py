@@ -73,9 +73,13 @@ class Plugin:
     async def close(self) -> None:
         """Release everything, after the last request, and after a half-done `setup` too."""
 
-    async def __call__(self, request: web.BaseRequest, handler: Handler) -> Answer:
-        """Handle one request. Raise Problem to refuse; any other exception is a 500."""
-        return await handler(request)
+    def __call__(self, request: web.BaseRequest, handler: Handler) -> Awaitable[Answer]:
+        """Handle one request. Raise Problem to refuse; any other exception is a 500.
+
+        Mostly an `async def`. A plugin with nothing to do once the answer is there may be a plain
+        function and return `handler(request)`: that spares every request a coroutine.
+        """
+        return handler(request)
 
 
 class Authenticator(Plugin, ABC):

@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, S
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from aiohttp import ClientSession, web
+from aiohttp import web
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge, Histogram
     from prometheus_client.registry import Collector
 
     from proxy.plugin.answer import Answer
+    from proxy.plugin.http import HttpClient
 
 T = TypeVar("T")
 OwnHandler = Callable[[web.BaseRequest], Awaitable["Answer"]]
@@ -54,6 +55,7 @@ class GatewayStatus:
     in_flight: int
     retries: Mapping[tuple[str, str], int]
     upstreams: Sequence[UpstreamStatus]
+    task_deaths: int = 0
 
 
 class Metrics(Protocol):
@@ -89,7 +91,12 @@ class ServiceCaller(Protocol):
 
 
 class PluginContext(ABC):
-    """The gateway as a plugin sees it. Everything made here is released when its snapshot closes."""
+    """The gateway as a plugin sees it. Everything made here is released when its snapshot closes.
+
+    What a `setup` made before it raised Unavailable is released at once: the next one begins anew.
+    Secrets and workflows are no part of this version of the contract: a context has neither name,
+    rather than one that does nothing. They come as two further properties, over `proxy.ports`.
+    """
 
     entry: EntryInfo
     logger: logging.Logger
@@ -97,11 +104,8 @@ class PluginContext(ABC):
 
     @property
     @abstractmethod
-    def http(self) -> ClientSession:
-        """One client session for the process: no cookies, no environment proxy, 5 s in all.
-
-        Pass `allow_redirects=False`, as every call to a place that holds a secret should.
-        """
+    def http(self) -> HttpClient:
+        """One client for the process: no cookies, no redirects, no environment proxy, 5 s in all."""
 
     @abstractmethod
     def service(self, name: str) -> ServiceCaller:
@@ -111,7 +115,8 @@ class PluginContext(ABC):
     def serve(self, method: str, path: str, handler: OwnHandler) -> None:
         """Answer `<base_path>/_<path>` on the public listener, outside any route.
 
-        Raises ConfigError when another plugin serves it already.
+        Only the global chain stands around it, and anybody may call. GET answers HEAD too. Raises
+        ConfigError when another plugin serves it already.
         """
 
     @abstractmethod

@@ -30,7 +30,10 @@ class RouteInfo(Protocol):
         """Whether the upstream may see the credential by which the caller was authenticated."""
 
     def path_value(self, name: str, path: str) -> str | None:
-        """Return the segment of canonical `path` that `{name}` of the route's path stands for."""
+        """Return the segment that `{name}` of the route's path stands for, percent-decoded.
+
+        `path` is canonical, the public prefix taken off.
+        """
 
 
 def now_since(started: float) -> float:
@@ -120,7 +123,7 @@ class Exchange:
 
     def path_value(self, name: str) -> str | None:
         """Return the segment that `{name}` of the route's path matched, percent-decoded."""
-        return self.route.path_value(name, self.path)
+        return self.route.path_value(name, self.path[len(self.prefix) :])
 
     def on_finish(self, callback: Callable[[Exchange], Any]) -> None:
         """Call `callback(exchange)` when all is over, whatever happened; the last registered first.

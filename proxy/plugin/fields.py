@@ -43,6 +43,9 @@ class CleanHeaders(CIMultiDict[str]):
     def update(self, *args: Any, **kwargs: str) -> None:
         super().update(_checked(*args, **kwargs))
 
+    def merge(self, *args: Any, **kwargs: str) -> None:
+        super().merge(_checked(*args, **kwargs))
+
 
 def _checked(*args: Any, **kwargs: str) -> CIMultiDict[str]:
     given = CIMultiDict[str](*args, **kwargs)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from operator import attrgetter
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote_plus, unquote_plus
 
 from proxy.errors import GatewayError
-from proxy.headers import Field, clean_value, encode, first
+from proxy.headers import Field, clean_value, encode, first, is_name
 from proxy.paths import split_target
 from proxy.plugin.fields import CleanHeaders
+from proxy.plugin.streams import broken, chained, gather
 
 
 class Upload(Protocol):
@@ -26,23 +29,55 @@ class Outgoing:
 
     Hop-by-hop headers, forwarding headers and identity headers are gone already. `target` is the raw
     path and query. As long as nobody touches `headers` or `body`, both are relayed as received.
+    Setting a `method` or `target` that would not be one on the wire raises ValueError.
     """
 
-    __slots__ = ("_content", "_fields", "_headers", "_stream", "_upload", "method", "target")
+    __slots__ = (
+        "_content",
+        "_fields",
+        "_handed_out",
+        "_headers",
+        "_method",
+        "_stream",
+        "_target",
+        "_upload",
+    )
 
     def __init__(
         self, method: str, target: str, fields: list[Field], upload: Upload | None = None
     ) -> None:
-        self.method = method
-        self.target = target
+        self._method = method
+        self._target = target
         self._fields = fields
         self._headers: CleanHeaders | None = None
         self._upload = upload
         self._content: bytes | None = None
         self._stream: AsyncIterator[bytes] | None = None
+        self._handed_out = False
 
     def __repr__(self) -> str:
-        return f"<Outgoing {self.method} {self.path}>"
+        return f"<Outgoing {self._method} {self.path}>"
+
+    def _set_method(self, method: str) -> None:
+        if not is_name(method):
+            raise ValueError("a method is a token")
+        self._method = method
+
+    def _set_target(self, target: str) -> None:
+        if not is_target(target):
+            raise ValueError("a target begins with a slash and holds no space and no control")
+        self._target = target
+
+    if TYPE_CHECKING:
+        method: str
+        target: str
+    else:  # read several times a request: attrgetter is faster than a function
+        method = property(attrgetter("_method"), _set_method)
+        target = property(attrgetter("_target"), _set_target)
+
+    def aim(self, target: str) -> None:
+        """Set the target, whose bytes came through the gateway's own checks."""
+        self._target = target
 
     @property
     def path(self) -> str:
@@ -86,7 +121,7 @@ class Outgoing:
     def body(self) -> AsyncIterator[bytes] | None:
         """The body to send, None when there is none. Assign to wrap it: it is then sent chunked."""
         if self._stream is None and self._content is not None:
-            self._stream = _once(self._content)
+            self._stream = chained([self._content] if self._content else [])
         if self._stream is None and self._upload is not None:
             self._stream = aiter(self._upload)
         return self._stream
@@ -100,7 +135,8 @@ class Outgoing:
     async def read(self, limit: int) -> bytes:
         """Return the whole body; it stays sendable and can be sent again.
 
-        `limit` is in bytes. Raises GatewayError `body_too_large` (413) over it.
+        `limit` is in bytes. Raises GatewayError `body_too_large` (413) over it; what was too large
+        may still be sent.
         """
         if self._content is None:
             self._content = await self._collect(limit)
@@ -110,17 +146,20 @@ class Outgoing:
         return self._content
 
     async def _collect(self, limit: int) -> bytes:
-        body = self.body
+        announced = None if self._upload is None else self._upload.length
+        if announced is not None and announced > limit:
+            raise GatewayError("body_too_large")  # before the client is told to send it
+        body, parts = self.body, list[bytes]()
         if body is None:
             return b""
-        parts: list[bytes] = []
-        size = 0
-        async for chunk in body:
-            size += len(chunk)
-            if size > limit:
-                raise GatewayError("body_too_large")
-            parts.append(chunk)
-        return b"".join(parts)
+        try:
+            if await gather(body, parts, limit):
+                return b"".join(parts)
+        except Exception as error:
+            self._stream = broken(parts, error)
+            raise
+        self._stream = chained(parts, body)
+        raise GatewayError("body_too_large")
 
     def replace(self, body: bytes, content_type: str | None = None) -> None:
         """Send `body` instead, with its own Content-Length, and Content-Type where given."""
@@ -148,16 +187,40 @@ class Outgoing:
         """Take the client's body, before the chain runs."""
         self._upload = upload
 
+    def hold(self, content: bytes) -> bytes:
+        """Keep a body that was received whole: from now on it can be sent again."""
+        self._content = content
+        self._upload = self._stream = None
+        return content
+
     def payload(self) -> bytes | Upload | AsyncIterator[bytes] | None:
-        """Return what the forwarder sends: whole bytes, the untouched upload, a stream, or None."""
+        """Return what the forwarder sends: whole bytes, the untouched upload, a stream, or None.
+
+        Raises RuntimeError where a stream was handed out before: half of it would be sent.
+        """
         if self._content is not None:
             return self._content
-        return self._upload if self._stream is None else self._stream
+        streamed = self._upload if self._stream is None else self._stream
+        if streamed is not None:
+            if self._handed_out:
+                raise RuntimeError(
+                    "the body was sent and is not replayable: read it by "
+                    "`await outgoing.read(limit)` before the handler is called twice"
+                )
+            self._handed_out = True
+        return streamed
+
+    def let_go(self) -> None:
+        """Let go of the client's body, which knows the exchange: a cycle would be left."""
+        self._upload = self._stream = None
 
 
-async def _once(content: bytes) -> AsyncIterator[bytes]:
-    if content:
-        yield content
+_NOT_IN_TARGET = re.compile("[\x00-\x20\x7f]")
+
+
+def is_target(text: str) -> bool:
+    """Tell whether `text` may stand as a request's target in origin-form (RFC 9112, 3.2.1)."""
+    return text.startswith("/") and _NOT_IN_TARGET.search(text) is None
 
 
 def _parameter_name(part: str) -> str:

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from proxy import paths
 from proxy.config.models import Limits, Timeouts
 from proxy.errors import GatewayError
 from proxy.forwarded import client_of
+from proxy.headers import VIA
 from proxy.plugin.exchange import Client, Exchange
 from proxy.plugin.outgoing import Outgoing
-from proxy.plugin.values import render
-from proxy.runtime.route import NO_ROUTE, Route
+from proxy.runtime.rewrite import rewritten
+from proxy.runtime.route import NO_ROUTE
 from proxy.server.checks import is_host
 from proxy.server.upload import ClientUpload
 
 if TYPE_CHECKING:
     from proxy.plugin.base import Handler
-    from proxy.runtime.router import Candidate
+    from proxy.runtime.router import Candidate, Router
     from proxy.runtime.snapshot import Snapshot
     from proxy.server.protocol import ClientConnection
     from proxy.server.request import Request
+
+    Found = tuple[Candidate, str, str | None]
+    """A candidate, the canonical path, and the path to send, None where the route rewrites it."""
 
 
 def begin(snapshot: Snapshot, connection: ClientConnection, request: Request) -> Handler:
@@ -32,41 +36,38 @@ def begin(snapshot: Snapshot, connection: ClientConnection, request: Request) ->
     """
     started = perf_counter()
     try:
+        # 1. the target in origin-form, and the authority that was asked for
         target = request.target
         host = request.headers.get("Host", "")
         if target[0] != "/":
-            target, host = _reduce(request, target, host)
+            target, host = _reduce(target, host)
         raw_path, query = paths.split_target(target)
-        found = snapshot.router.known(request.method, raw_path)
-        if found is not None:
-            candidate, path, sent_path = found
-        else:
-            path = paths.canonical(raw_path)
+        # 2. who came, as it is believed
+        caller = _caller(snapshot, connection, request, host)
+        # 3. the route
+        found: Found | None = snapshot.router.known(request.method, raw_path)
+        if found is None:
+            path = paths.canonical(raw_path) if raw_path != "*" else raw_path
             page = snapshot.pages.get((request.method, path))
             if page is not None:
-                _own_page(snapshot, connection, request, path, host, started)
+                _own_page(snapshot, connection, request, path, caller.client, started)
                 return page
-            candidate, sent_path = _find(snapshot, request, raw_path, path)
-        return _routed(
-            snapshot,
-            connection,
-            request,
-            candidate,
-            path,
-            raw_path,
-            sent_path,
-            query,
-            host,
-            started,
-        )
+            found = _find(snapshot, request, raw_path, path, caller.client.host)
+        # 4. the exchange
+        return _routed(snapshot, connection, request, found, raw_path, query, caller, started)
     except GatewayError as error:
+        # A connection whose framing is in doubt serves nothing more.
+        connection.closing = connection.closing or error.code == "bad_framing"
         return unrouted(snapshot, connection, request, error, started)
 
 
-def _reduce(request: Request, target: str, host: str) -> tuple[str, str]:
-    """Return an absolute target in origin-form and its authority, which wins over Host."""
-    if target == "*" and request.method == "OPTIONS":
-        return "/*", host
+def _reduce(target: str, host: str) -> tuple[str, str]:
+    """Return an absolute target in origin-form and its authority, which wins over Host.
+
+    "*" stays: the parser takes it with OPTIONS alone, and the gateway's own page answers it.
+    """
+    if target == "*":
+        return target, host
     try:
         parts = urlsplit(target)
     except ValueError:
@@ -77,83 +78,95 @@ def _reduce(request: Request, target: str, host: str) -> tuple[str, str]:
     return (behind if behind[:1] == "/" else "/" + behind), parts.netloc
 
 
-def _find(
-    snapshot: Snapshot, request: Request, raw_path: str, path: str
-) -> tuple[Candidate, str | None]:
+class Caller(NamedTuple):
+    """The client, the X-Forwarded-For value that goes on, the prefix that was stripped before."""
+
+    client: Client
+    chain: str
+    outer: str
+
+
+def _caller(
+    snapshot: Snapshot, connection: ClientConnection, request: Request, host: str
+) -> Caller:
+    peer = connection.address
+    if peer not in snapshot.trusted:
+        return Caller(connection.client(host), peer, "")
+    told = client_of(peer, request.fields, snapshot.trusted)
+    believed = told.host if told.host is not None and is_host(told.host) else host
+    client = Client(told.address, told.scheme or connection.scheme, believed, trusted=True)
+    return Caller(client, told.chain, told.prefix)
+
+
+def _find(snapshot: Snapshot, request: Request, raw_path: str, path: str, host: str) -> Found:
     method = request.method
     if method == "OPTIONS":
         # A preflight asks for the route that its real request will take.
         method = request.headers.get("Access-Control-Request-Method", method)
-    candidate, certain = snapshot.router.find(path, method, request)
+    router = snapshot.router
+    candidate, certain = router.find(path, method, host, request)
     if candidate is None:
         candidate, certain = snapshot.fallback, False
     if candidate is None:
-        raise GatewayError("no_route")
+        raise GatewayError("no_route", log=_nearest(router, path))
     route = candidate.route
     if not route.spec.allow_encoded_slash and paths.has_encoded_separator(raw_path):
         raise GatewayError("bad_path")
     if route.rewrite is not None:
-        return candidate, None
+        return candidate, path, None
     stripped = paths.strip(raw_path, candidate.depth) if route.spec.strip else raw_path
     sent_path = paths.join(route.upstream.spec.path, stripped)
-    if certain and request.method != "OPTIONS":
-        snapshot.router.remember(request.method, raw_path, (candidate, path, sent_path))
-    return candidate, sent_path
+    # Below "/_" a plugin may open a page later.
+    if certain and request.method != "OPTIONS" and "/_" not in path:
+        router.remember(request.method, raw_path, (candidate, path, sent_path))
+    return candidate, path, sent_path
+
+
+def _nearest(router: Router, path: str) -> str:
+    name = router.nearest(path)
+    return f"nearest route: {name}" if name else ""
 
 
 def _routed(
     snapshot: Snapshot,
     connection: ClientConnection,
     request: Request,
-    candidate: Candidate,
-    path: str,
+    found: Found,
     raw_path: str,
-    sent_path: str | None,
     query: str,
-    host: str,
+    caller: Caller,
     started: float,
 ) -> Handler:
+    candidate, path, sent_path = found
+    client, chain, outer = caller
     route = candidate.route
-    client, chain = _client(snapshot, connection, request, host)
-    fields, hops = snapshot.rules.judge(request.fields, route.spec)
+    spec = route.spec
+    fields, hops = snapshot.rules.judge(request, spec)
+    if spec.via:
+        fields.append(VIA)
     request.route = route
-    prefix = request.prefix = candidate.prefix if route.spec.strip else ""
+    prefix = request.prefix = outer + candidate.prefix if spec.strip else outer
     request.forwarded_lines = connection.forwarded(chain, client, prefix, hops)
     outgoing = Outgoing(request.method, "", fields)
     request.attach(
         Exchange(route, client, outgoing, request.method, path, started, candidate.prefix)
     )
     if sent_path is None:
-        sent_path = _rewritten(route, request, candidate, raw_path)
-    outgoing.target = sent_path + query if query else sent_path
+        sent_path = _rewritten(request, candidate, raw_path)
+    outgoing.aim(sent_path + query if query else sent_path)
     if request.has_body:
         outgoing.carry(_upload(connection, request, route.limits, route.timeouts))
     if request.upgrading:
-        if not route.spec.websocket:
+        if not spec.websocket:
             raise GatewayError("upgrade_refused")
         request.upgrade = True
     return route.chain
 
 
-def _client(
-    snapshot: Snapshot, connection: ClientConnection, request: Request, host: str
-) -> tuple[Client, str]:
-    """Return who the client is, and the X-Forwarded-For value that goes on."""
-    peer = connection.address
-    if peer not in snapshot.trusted:
-        return connection.client(host), peer
-    address, scheme, told, chain = client_of(peer, request.fields, snapshot.trusted)
-    believed = told if told is not None and is_host(told) else host
-    return Client(address, scheme or connection.scheme, believed, trusted=True), chain
-
-
-def _rewritten(route: Route, request: Request, candidate: Candidate, raw_path: str) -> str:
-    assert route.rewrite is not None
-    base = route.upstream.spec.path
-    written = render(route.rewrite, request, quote=True)
-    pattern = route.spec.match.path
-    rest = paths.strip(raw_path, candidate.depth + len(pattern.segments)) if pattern.prefix else ""
-    return paths.join(base, written.rstrip("/") + rest if rest else written)
+def _rewritten(request: Request, candidate: Candidate, raw_path: str) -> str:
+    """Return the path to send; it is the client's own until the chain knows whom it names."""
+    request.rewrites = candidate, raw_path
+    return raw_path if candidate.route.rewrites_late else rewritten(request)
 
 
 def _upload(
@@ -176,11 +189,10 @@ def _own_page(
     connection: ClientConnection,
     request: Request,
     path: str,
-    host: str,
+    client: Client,
     started: float,
 ) -> None:
-    client, _ = _client(snapshot, connection, request, host)
-    fields, _ = snapshot.rules.judge(request.fields, None)
+    fields, _ = snapshot.rules.judge(request, None)
     outgoing = Outgoing(request.method, request.target, fields)
     request.attach(Exchange(NO_ROUTE, client, outgoing, request.method, path, started))
     if request.has_body:
@@ -195,7 +207,7 @@ def unrouted(
     started: float,
 ) -> Handler:
     """Attach an exchange that has no route and return the global chain, which ends in `error`."""
-    client, _ = _client(snapshot, connection, request, request.headers.get("Host", ""))
+    client = _caller(snapshot, connection, request, request.headers.get("Host", "")).client
     # An ambiguous path is not shown as if it had a canonical view.
     path = "" if error.code == "bad_path" else paths.split_target(request.target)[0]
     outgoing = Outgoing(request.method, path, [])

@@ -6,17 +6,24 @@ from collections.abc import AsyncIterator, Mapping
 from time import perf_counter
 
 from proxy.config.models import Timeouts
-from proxy.headers import clean_value, encode, render
+from proxy.errors import GatewayError
+from proxy.headers import HOP_BY_HOP, clean_value, encode, end_to_end, is_name, render
 from proxy.paths import join
 from proxy.plugin.answer import Answer
 from proxy.plugin.exchange import Attempt
+from proxy.plugin.outgoing import is_target
 from proxy.upstream.body import Lease, UpstreamBody
+from proxy.upstream.connection import Connection
 from proxy.upstream.head import HeadBounds
 from proxy.upstream.pool import Upstream
 
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+_WITH_EMPTY_LENGTH = frozenset({"POST", "PUT", "PATCH"})
+_OURS = HOP_BY_HOP | {b"host", b"content-length", b"expect"}
+
 
 class Caller:
-    """Calls one service. The answer must be read or closed: it holds a slot of the pool."""
+    """Calls one service. The answer holds a slot of the pool until it is read, closed or dropped."""
 
     def __init__(self, upstream: Upstream, timeouts: Timeouts | None = None) -> None:
         self._upstream = upstream
@@ -30,63 +37,92 @@ class Caller:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
     ) -> Answer:
-        """Send a request; `target` is joined to the service's upstream path. Raises GatewayError."""
+        """Send a request; `target` is joined to the service's upstream path.
+
+        Raises GatewayError when the service does not answer, TypeError or ValueError for a request
+        that would not be one on the wire.
+        """
+        fields = _fields(method, target, headers or {}, body)
         await self._upstream.enter(self._timeouts.pool)
         lease = Lease(self._upstream)
         try:
-            return await self._exchange(lease, method, target, headers or {}, body)
+            return await self._ask(lease, method, target, fields, body)
         except BaseException:
             lease.drop()
             lease.end()
             raise
 
-    async def _exchange(
-        self, lease: Lease, method: str, target: str, headers: Mapping[str, str], body: bytes
+    async def _ask(
+        self, lease: Lease, method: str, target: str, fields: bytes, body: bytes
     ) -> Answer:
-        upstream, timeouts = self._upstream, self._timeouts
-        chosen = upstream.choose()
-        connection = upstream.reuse(chosen) or await upstream.connect(
-            chosen, timeouts, Attempt(chosen.label), perf_counter()
+        chosen = lease.target = self._upstream.choose()
+        host = encode(chosen.spec.authority)
+        path = encode(join(self._upstream.spec.path, target))
+        message = b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n%b" % (
+            encode(method),
+            path,
+            host,
+            fields,
+            body,
         )
-        lease.target, lease.connection = chosen, connection
+        connection = lease.connection = self._upstream.reuse(chosen)
+        if connection is not None:
+            try:
+                return await self._exchange(lease, connection, method, message)
+            except GatewayError as error:
+                # A connection that had been closed meanwhile is no answer (semantics.md, row 25).
+                if error.code != "upstream_reset_before_headers" or method not in _IDEMPOTENT:
+                    raise
+                lease.drop()
+        connection = await lease.connect(self._timeouts, Attempt(chosen.label), perf_counter())
+        return await self._exchange(lease, connection, method, message)
+
+    async def _exchange(
+        self, lease: Lease, connection: Connection, method: str, message: bytes
+    ) -> Answer:
+        timeouts = self._timeouts
         connection.begin(method, HeadBounds(), None)
-        connection.write(self._head(method, target, chosen.spec.authority, headers, body) + body)
+        connection.write(message)
         connection.expire_in(timeouts.response, "upstream_response_timeout")
         head = await connection.head()
-        connection.body_timeout(timeouts.idle, "upstream_body_timeout")
-        download = _Held(lease, UpstreamBody(lease, connection, head.length, timeouts.write))
-        reason = head.reason.decode("latin-1")
+        reason = head.reason.decode("utf-8", "surrogateescape")
+        fields = end_to_end(head.fields)
         if not head.has_body:
             lease.end()
-        return Answer.from_upstream(
-            head.status, reason, head.fields, download if head.has_body else None
-        )
+            return Answer.from_upstream(head.status, reason, fields, b"")
+        connection.body_timeout(timeouts.idle, "upstream_body_timeout")
+        body = UpstreamBody(lease, connection, head.length, timeouts.write)
+        return Answer.from_upstream(head.status, reason, fields, _Held(lease, body))
 
-    def _head(
-        self, method: str, target: str, host: str, headers: Mapping[str, str], body: bytes
-    ) -> bytes:
-        path = join(self._upstream.spec.path, target)
-        fields = [
-            (encode(name), encode(clean_value(name, value))) for name, value in headers.items()
-        ]
-        length = b"Content-Length: %d\r\n" % len(body) if body else b""
-        start = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (method.encode(), encode(path), encode(host))
-        return start + render(fields) + length + b"\r\n"
+
+def _fields(method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    """Return the field lines behind Host. Raises TypeError or ValueError for what is unclean."""
+    if not is_name(method) or not is_target(target):
+        raise ValueError("a request needs a method and a target that begins with a slash")
+    fields = [(encode(name), encode(clean_value(name, value))) for name, value in headers.items()]
+    if any(name.lower() in _OURS for name, _ in fields):
+        raise ValueError("Host, framing and hop-by-hop headers belong to the gateway")
+    if body or method in _WITH_EMPTY_LENGTH:
+        fields.append((b"Content-Length", b"%d" % len(body)))
+    return render(fields)
 
 
 class _Held:
-    """A body that gives its slot back when it was read to its end, or dropped."""
+    """A body that gives its slot back when it was read to its end, closed, or dropped."""
 
     def __init__(self, lease: Lease, body: UpstreamBody) -> None:
         self._lease = lease
         self._body = body
 
+    def __del__(self) -> None:
+        # A plugin that looks at the status alone must not use the pool up.
+        self._lease.end()
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self._body:
-                yield chunk
-        finally:
-            self._lease.end()
+        async for chunk in self._body:
+            yield chunk
+        self._lease.end()
 
     def close(self) -> None:
+        """Give the slot back; what was not read is dropped."""
         self._lease.end()

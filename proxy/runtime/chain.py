@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
+from typing import cast
 
 from aiohttp import web
 
 from proxy.config.models import Access
-from proxy.errors import GatewayError, Unauthenticated
+from proxy.errors import GatewayError, Unauthenticated, Unavailable
 from proxy.plugin.answer import Answer
 from proxy.plugin.base import Authenticator, Handler, Plugin
+from proxy.plugin.context import OwnHandler
 from proxy.plugin.exchange import EXCHANGE
-from proxy.runtime.refusal import refusal
+from proxy.runtime.refusal import forget_frames, refusal
 
 
 @dataclass(slots=True, eq=False)
@@ -21,7 +24,7 @@ class Held:
 
     identity: str
     plugin: Plugin
-    unavailable: GatewayError | None = None
+    unavailable: Unavailable | None = None
 
 
 def guarded(identity: str, handler: Handler) -> Handler:
@@ -43,7 +46,7 @@ def link(held: Held, inner: Handler) -> Handler:
     async def call(request: web.BaseRequest) -> Answer:
         try:
             if held.unavailable is not None:
-                raise held.unavailable
+                raise held.unavailable.refusal()
             answer = await plugin(request, inner)
             if type(answer) is not Answer:
                 answer = Answer.of(answer)
@@ -56,35 +59,68 @@ def link(held: Held, inner: Handler) -> Handler:
     return call
 
 
+def page(identity: str, handler: OwnHandler) -> Handler:
+    """Return a plugin's own page as the innermost handler of a chain."""
+
+    async def call(request: web.BaseRequest) -> Answer:
+        try:
+            answer = Answer.of(await handler(request))
+        except Exception as error:  # pages fail closed, as chains do
+            return refusal(request, error, identity)
+        if answer.origin == "plugin":
+            answer.origin = identity
+        return answer
+
+    return call
+
+
 def authenticate_link(asked: Sequence[Held], access: Access, inner: Handler) -> Handler:
-    """Return the one link that asks a route's authenticators in their listed order."""
+    """Return the one link that asks a route's authenticators in their listed order.
+
+    The first principal wins. With none, a bad credential is told before an authenticator that is
+    away, and that before nothing at all: who can't be asked may have known the caller.
+    """
+    ways = [(held, cast(Authenticator, held.plugin)) for held in asked]
 
     async def ask(request: web.BaseRequest) -> Answer:
-        worst: GatewayError | None = None
-        for held in asked:
-            if held.unavailable is not None:
-                raise held.unavailable
-            assert isinstance(held.plugin, Authenticator)
+        found: GatewayError | None = None
+        for held, plugin in ways:
             try:
-                principal = await held.plugin.authenticate(request)
-            except Unauthenticated as error:
-                worst = worst or error
-                continue
-            if principal is not None:
-                request[EXCHANGE].principal = principal
-                return await inner(request)
-        if worst is None and access is Access.OPTIONAL:
+                if held.unavailable is not None:
+                    found = found or held.unavailable.refusal()
+                    continue
+                principal = await plugin.authenticate(request)
+            except Unauthenticated as bad:
+                forget_frames(bad)
+                found = found if isinstance(found, Unauthenticated) else bad
+            except Unavailable as away:
+                found = found or away.refusal()
+            except Exception as failure:  # authenticators fail closed
+                return refusal(request, failure, held.identity)
+            else:
+                if principal is not None:
+                    request[EXCHANGE].principal = principal
+                    return await inner(request)
+        if found is None and access is Access.OPTIONAL:
             return await inner(request)
-        raise _challenged(worst or GatewayError("credentials_missing"), asked)
+        return _unknown_caller(request, found, ways)
 
-    return guarded("authenticate", ask)
+    return ask
 
 
-def _challenged(error: GatewayError, asked: Sequence[Held]) -> GatewayError:
-    challenges = [
-        held.plugin.challenge() for held in asked if isinstance(held.plugin, Authenticator)
-    ]
-    given = ", ".join(challenge for challenge in challenges if challenge)
-    if given:
-        error.headers["WWW-Authenticate"] = given
-    return error
+def _unknown_caller(
+    request: web.BaseRequest,
+    found: GatewayError | None,
+    ways: Sequence[tuple[Held, Authenticator]],
+) -> Answer:
+    """Return what the caller is told; a 401 says what would let it in (RFC 9110, 11.6.1)."""
+    error = found or GatewayError("credentials_missing")
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        try:
+            challenges = [plugin.challenge() for _, plugin in ways]
+        except Exception as failure:
+            return refusal(request, failure, "authenticate")
+        given = ", ".join(challenge for challenge in challenges if challenge)
+        if given:
+            error.headers["WWW-Authenticate"] = given
+    return refusal(request, error, "authenticate")

@@ -11,11 +11,12 @@ from proxy.config.models import Entry
 from proxy.errors import ConfigError
 from proxy.plugin.context import EntryInfo, GatewayStatus, Metrics, OwnHandler, PluginContext
 from proxy.runtime.caller import Caller
+from proxy.runtime.chain import page
 from proxy.tasks import Tasks
 
 if TYPE_CHECKING:
-    from aiohttp import ClientSession
-
+    from proxy.plugin.http import HttpClient
+    from proxy.runtime.pages import OwnPages
     from proxy.runtime.shared import Shared
     from proxy.upstream.pool import Upstream
 
@@ -33,7 +34,7 @@ class Context(PluginContext):
         entry: Entry,
         shared: Shared,
         services: Mapping[str, Upstream],
-        pages: dict[tuple[str, str], OwnHandler],
+        pages: OwnPages,
         status: Callable[[], GatewayStatus],
     ) -> None:
         self.entry = EntryInfo(entry.identity, entry.plugin, entry.place.file, entry.place.line)
@@ -45,6 +46,7 @@ class Context(PluginContext):
         self._status = status
         self._tasks = Tasks(self._died)
         self._keys: list[tuple[str, str]] = []
+        self._served: list[tuple[str, str]] = []
 
     @property
     def metrics(self) -> Metrics:  # type: ignore[override]
@@ -52,8 +54,8 @@ class Context(PluginContext):
         return self._shared.metrics
 
     @property
-    def http(self) -> ClientSession:
-        """One client session for the process."""
+    def http(self) -> HttpClient:
+        """One client for the process."""
         return self._shared.http
 
     def service(self, name: str) -> Caller:
@@ -64,11 +66,11 @@ class Context(PluginContext):
         return Caller(upstream)
 
     def serve(self, method: str, path: str, handler: OwnHandler) -> None:
-        """Answer `<base_path>/_<path>`. Raises ConfigError when another plugin serves it."""
-        key = (method.upper(), path.strip("/"))
-        if key in self._pages:
-            raise ConfigError(f"another plugin serves {key[0]} _{key[1]} already")
-        self._pages[key] = handler
+        """Answer `<base_path>/_<path>`; GET answers HEAD too. Raises ConfigError when it is taken."""
+        method, path = method.upper(), path.strip("/")
+        for each in ("GET", "HEAD") if method == "GET" else (method,):
+            self._pages.add((each, path), page(self.entry.identity, handler))
+            self._served.append((each, path))
 
     def spawn(
         self,
@@ -122,3 +124,12 @@ class Context(PluginContext):
         for key in self._keys:
             self._shared.give_back(key)
         self._keys.clear()
+
+    async def undo(self) -> None:
+        """Take back all that was made through this, so that `setup` may begin anew."""
+        await self.stop_tasks()
+        for key in self._served:
+            self._pages.remove(key)
+        self._served.clear()
+        self.deaths.clear()
+        self.release()

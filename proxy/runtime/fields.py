@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from proxy import rewriting
 from proxy.config.models import Cookies, RouteSpec
 from proxy.errors import GatewayError
-from proxy.headers import FORWARDED, HOP_BY_HOP, LOWER, Field, decode, encode, is_identity, tokens
+from proxy.headers import (
+    HOP_BY_HOP,
+    LOWER,
+    Field,
+    decode,
+    encode,
+    is_forwarding,
+    is_identity,
+    tokens,
+)
 
 if TYPE_CHECKING:
     from proxy.server.request import Request
     from proxy.upstream.head import Head
 
-_FRAMING = frozenset({b"content-length", b"host", b"expect"})
-_HOPS = b"x-brain-hops"
+PASS, DROP, CONNECTION, COOKIE, HOPS, TRAILERS, LENGTH, CODING = range(8)
 
-PASS, DROP, CONNECTION, COOKIE, HOPS = range(5)
+_VERDICTS = {
+    b"connection": CONNECTION,
+    b"content-length": LENGTH,
+    b"cookie": COOKIE,
+    b"expect": DROP,
+    b"host": DROP,
+    b"te": TRAILERS,
+    b"transfer-encoding": CODING,
+    b"x-brain-hops": HOPS,
+}
+
+MOST_VERDICTS = 1024
+LONGEST_NAME = 64
 
 
 class RequestRules:
@@ -25,38 +45,46 @@ class RequestRules:
 
     Dropped: hop-by-hop fields and those that `Connection` names, forwarding and identity fields,
     what a plugin protects, and names with an underscore, which alias a dash under WSGI
-    (semantics.md, rows 8-10).
+    (semantics.md, rows 8-10). What has a meaning of its own is seen in the same pass.
     """
 
     def __init__(self, protected: Iterable[str], hops: int) -> None:
-        self._protected = frozenset(name.lower().encode() for name in protected)
+        dashed = (name.lower().replace("_", "-") for name in protected)
+        self._protected = frozenset(name.encode() for name in dashed)
         self._hops = hops
         self._verdicts: dict[bytes, int] = {}
         self._lenient: dict[bytes, int] = {}
 
-    def judge(self, raw: Sequence[Field], spec: RouteSpec | None) -> tuple[list[Field], int]:
-        """Return the fields to forward and the hops counted so far.
+    def judge(self, request: Request, spec: RouteSpec | None) -> tuple[list[Field], int]:
+        """Return the fields to forward and the hops counted so far; note what else they ask for.
 
-        Raises GatewayError `loop_detected` when the request has passed here too often.
+        Raises GatewayError `loop_detected` when the request has passed here too often,
+        `bad_framing` for a length or a coding by which the parser found no body.
         """
         underscores = spec is not None and spec.allow_underscore_headers
         verdicts = self._lenient if underscores else self._verdicts
         kept: list[Field] = []
         named: list[bytes] = []
         hops = 0
-        for field in raw:
+        for field in request.fields:
             name = field[0]
             verdict = verdicts.get(name)
             if verdict is None:
                 verdict = self._remember(name, verdicts, underscores=underscores)
             if verdict == PASS:
                 kept.append(field)
+            elif verdict == DROP:
+                continue
             elif verdict == CONNECTION:
                 named.append(field[1])
             elif verdict == COOKIE:
                 kept.extend(_cookie_field(field, spec))
             elif verdict == HOPS:
-                hops = self._count(field[1])
+                hops = max(hops, self._count(field[1]))
+            elif verdict == TRAILERS:
+                request.wants_trailers = _wants_trailers(field[1])
+            else:
+                _check_framing(request, verdict, field[1])
         if named and not all(value in _PLAIN_CONNECTION for value in named):
             kept = _without_named(kept, named)
         return kept, hops
@@ -68,23 +96,41 @@ class RequestRules:
         return hops
 
     def _remember(self, name: bytes, verdicts: dict[bytes, int], *, underscores: bool) -> int:
-        if len(verdicts) > 1024:
-            verdicts.clear()
-        verdict = verdicts[name] = self._verdict(name.lower(), underscores=underscores)
+        verdict = self._verdict(name.lower(), underscores=underscores)
+        # Clients choose names: neither their number nor their length may fill the memory.
+        if len(name) <= LONGEST_NAME:
+            if len(verdicts) >= MOST_VERDICTS:
+                verdicts.clear()
+            verdicts[name] = verdict
         return verdict
 
     def _verdict(self, name: bytes, *, underscores: bool) -> int:
-        if name == b"connection":
-            return CONNECTION
-        if name == b"cookie":
-            return COOKIE
-        if name == _HOPS:
-            return HOPS
+        special = _VERDICTS.get(name)
+        if special is not None:
+            return special
         twin = name.replace(b"_", b"-")
-        ours = twin in HOP_BY_HOP or twin in FORWARDED or twin in _FRAMING
-        if ours or is_identity(twin) or twin in self._protected:
+        if twin in HOP_BY_HOP or is_forwarding(twin) or is_identity(twin):
+            return DROP
+        if twin in self._protected or twin in _VERDICTS:
             return DROP
         return DROP if b"_" in name and not underscores else PASS
+
+
+def _wants_trailers(value: bytes) -> bool:
+    return any(coding.partition(b";")[0].strip() == b"trailers" for coding in tokens([value]))
+
+
+def _check_framing(request: Request, verdict: int, value: bytes) -> None:
+    """Raise GatewayError `bad_framing` where the parser passed over what announces a body.
+
+    It does for an empty Transfer-Encoding, and for a Content-Length that is the largest number.
+    """
+    if verdict == CODING:
+        unseen = not request.chunked
+    else:
+        unseen = not request.has_body and value.strip(b"0") != b""
+    if unseen:
+        raise GatewayError("bad_framing")
 
 
 _PLAIN_CONNECTION = frozenset(
@@ -103,7 +149,7 @@ def _cookie_field(field: Field, spec: RouteSpec | None) -> list[Field]:
         return [field]
     if rule is Cookies.NONE:
         return []
-    left = rewriting.cookies(decode(field[1]), rule)  # type: ignore[arg-type]
+    left = rewriting.cookies(decode(field[1]), rule)
     return [(field[0], encode(left))] if left else []
 
 
@@ -113,15 +159,17 @@ def answer_fields(head: Head, request: Request) -> list[Field]:
     if noted.keys() <= _PLAIN:
         return head.fields
     kept: list[Field] = []
+    named: list[bytes] = []
     for field in head.fields:
         name = LOWER[field[0]]
         if name in _REWRITTEN:
             kept.append(_in_public_terms(field, name, request))
+        elif name == b"connection":
+            named.append(field[1])
         elif name not in HOP_BY_HOP:
             kept.append(field)
-    named = noted.get(b"connection")
-    if named is not None and named not in _PLAIN_CONNECTION:
-        kept = _without_named(kept, [v for n, v in head.fields if LOWER[n] == b"connection"])
+    if named and not all(value in _PLAIN_CONNECTION for value in named):
+        kept = _without_named(kept, named)
     return kept
 
 

@@ -8,21 +8,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 from proxy.errors import GatewayError
-from proxy.headers import Field, encode, render
+from proxy.headers import VIA, encode, render
 from proxy.plugin.answer import Answer
 from proxy.plugin.exchange import Attempt, Exchange
 from proxy.runtime.fields import answer_fields
-from proxy.runtime.refusal import refusal
+from proxy.runtime.refusal import forget_frames, refusal
 from proxy.server.tunnel import UpgradeTunnel
 from proxy.server.upload import ClientUpload
 from proxy.upstream.body import Lease, UpstreamBody
 from proxy.upstream.connection import Connection
 from proxy.upstream.head import Head
+from proxy.upstream.holding import HIGH_WATER
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -45,6 +46,8 @@ async def forward(incoming: web.BaseRequest) -> Answer:
         route: Route = request.route
         body = _body_to_send(request.exchange)
         upstream = route.upstream
+        for earlier in request.leases:
+            earlier.end()  # a plugin tries again: the answer that it had is discarded
         if not upstream.try_enter():
             await upstream.enter(route.timeouts.pool)
         lease = Lease(upstream)
@@ -66,15 +69,33 @@ async def _attempt(
     exchange.attempts.append(attempt)
     lease.target = target
     try:
-        return await _exchange(request, lease, target, attempt, body)
+        # 2. a connection
+        attempt.pool = perf_counter() - exchange.started
+        # The last try trusts no idle connection: after a restart all of them are stale.
+        connection = None if last else lease.upstream.reuse(target)
+        if connection is None:
+            connection = await lease.connect(request.route.timeouts, attempt, exchange.started)
+        else:
+            attempt.reused = True
+            lease.connection = connection
+        # 3. and 4. the head and the body
+        sending = _send(request, connection, target, attempt, body)
+        if sending is not None:
+            await sending
+        # 5. the answer's head
+        head = await connection.head_waiter()
+        attempt.head = perf_counter() - exchange.started
+        attempt.status = head.status
+        return head
     except GatewayError as error:
         attempt.code = error.code
         attempt.end = perf_counter() - exchange.started
-        lease.drop()
         reason = None if last else _why_again(error, exchange, attempt, body, lease)
+        lease.drop()
         if reason is None:
             raise
         lease.upstream.retries[reason] += 1
+        forget_frames(error)
         return None
 
 
@@ -84,7 +105,12 @@ def _why_again(
     """Return why one more try is safe, None when it is not (semantics.md, row 25)."""
     if error.stage in ("resolve", "connect") and len(lease.upstream.targets) > 1:
         return "connect"
-    stale = attempt.reused and error.code == "upstream_reset_before_headers"
+    stale = (
+        attempt.reused
+        and error.code == "upstream_reset_before_headers"
+        and lease.connection is not None
+        and lease.connection.silent
+    )
     replayable = body is None or (
         isinstance(body, bytes) and exchange.outgoing.method in _IDEMPOTENT
     )
@@ -93,39 +119,25 @@ def _why_again(
     return None
 
 
-async def _exchange(
-    request: Request, lease: Lease, target: Target, attempt: Attempt, body: Body
-) -> Head:
+# -- 3. the head
+
+
+def _send(
+    request: Request, connection: Connection, target: Target, attempt: Attempt, body: Body
+) -> Coroutine[Any, Any, None] | None:
+    """Send head and body at once where the body is here, else return what sends the body."""
     exchange = request.exchange
     route: Route = request.route
-    # 2. a connection
-    attempt.pool = perf_counter() - exchange.started
-    connection = lease.upstream.reuse(target)
-    if connection is None:
-        connection = await lease.upstream.connect(target, route.timeouts, attempt, exchange.started)
-    else:
-        attempt.reused = True
-    lease.connection = connection
-    # 3. the head
     method = exchange.outgoing.method
     connection.begin(method, route.bounds, request.inform, upgrade=request.upgrade)
     head = _request_head(request, exchange, target, body)
-    # 4. the body
-    if body is None or isinstance(body, bytes):
-        connection.write(head + body if body else head)
-        connection.expire_in(route.timeouts.response, "upstream_response_timeout")
-        attempt.sent = perf_counter() - exchange.started
-    else:
+    if body is not None and (not isinstance(body, bytes) or len(body) > HIGH_WATER):
         connection.write(head)
-        await _send_body(request, connection, body, attempt)
-    # 5. the answer's head
-    answered = await connection.head()
-    attempt.head = perf_counter() - exchange.started
-    attempt.status = answered.status
-    return answered
-
-
-# -- 3. the head
+        return _send_body(request, connection, body, attempt)
+    connection.write(head + body if body else head)
+    connection.expire_in(route.timeouts.response, "upstream_response_timeout")
+    attempt.sent = perf_counter() - exchange.started
+    return None
 
 
 def _request_head(request: Request, exchange: Exchange, target: Target, body: Body) -> bytes:
@@ -140,6 +152,8 @@ def _request_head(request: Request, exchange: Exchange, target: Target, body: Bo
     lines = [encode(start), render(outgoing.wire_fields()), request.forwarded_lines]
     if body is not None:
         lines.append(_framing(outgoing.method, body, request))
+    elif outgoing.method in _WITH_EMPTY_LENGTH:
+        lines.append(b"Content-Length: 0\r\n")  # some answer 411 without it (RFC 9110, 8.6)
     if request.upgrade:
         lines.append(b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
     elif request.wants_trailers:
@@ -153,10 +167,16 @@ def _framing(method: str, body: Body, request: Request) -> bytes:
         if body or method in _WITH_EMPTY_LENGTH or "Content-Length" in request.headers:
             return b"Content-Length: %d\r\n" % len(body)
         return b""
-    length = body.length if isinstance(body, ClientUpload) else None
+    length = _length(body)
     if length is None:
         return b"Transfer-Encoding: chunked\r\n"
     return b"Content-Length: %d\r\n" % length
+
+
+def _length(body: Body) -> int | None:
+    if isinstance(body, bytes):
+        return len(body)
+    return body.length if isinstance(body, ClientUpload) else None
 
 
 # -- 4. the body
@@ -173,25 +193,29 @@ def _body_to_send(exchange: Exchange) -> Body:
         return cast("Body", payload)
     payload.check_length()
     # What came chunked stays chunked.
-    return payload.take() if payload.arrived and payload.length is not None else payload
+    if payload.arrived and payload.length is not None:
+        return exchange.outgoing.hold(payload.take())
+    return payload
 
 
 async def _send_body(
-    request: Request, connection: Connection, body: AsyncIterable[bytes], attempt: Attempt
+    request: Request, connection: Connection, body: bytes | AsyncIterable[bytes], attempt: Attempt
 ) -> None:
     """Pump the body until it ends, or until the answer is there: an early answer stops the upload."""
     timeouts = request.route.timeouts
-    chunked = not (isinstance(body, ClientUpload) and body.length is not None)
+    chunked = _length(body) is None
+    chunks = _pieces(body) if isinstance(body, bytes) else aiter(body)
     pump = request.tasks.spawn(
-        _pump(connection, aiter(body), timeouts.write, chunked=chunked), name="upload", quiet=True
+        _pump(connection, chunks, timeouts.write, chunked=chunked), name="upload", quiet=True
     )
+    head = connection.head_waiter()
     try:
-        await asyncio.wait((pump, connection.head_waiter()), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((pump, head), return_when=asyncio.FIRST_COMPLETED)
         if pump.done():
             pump.result()
             attempt.sent = perf_counter() - request.exchange.started
-            connection.expire_in(timeouts.response, "upstream_response_timeout")
-            await connection.head()
+            if not head.done():
+                connection.expire_in(timeouts.response, "upstream_response_timeout")
     finally:
         if not pump.done():
             connection.keep = False
@@ -210,11 +234,14 @@ async def _pump(
         else:
             connection.write(chunk)
         if not connection.writable:
-            connection.expire_in(write_timeout, "upstream_write_timeout")
-            await connection.drain()
-            connection.hold_timer()
+            await connection.drain(write_timeout)
     if chunked:
         connection.write(b"0\r\n\r\n")
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), HIGH_WATER):
+        yield body[start : start + HIGH_WATER]
 
 
 # -- 6. the answer
@@ -230,23 +257,27 @@ def _answer(request: Request, lease: Lease, head: Head) -> Answer:
     if not head.has_body:
         if head.status == 101:
             _switch(request, connection)
-        return Answer.from_upstream(head.status, reason, fields, None)
+        return Answer.from_upstream(head.status, reason, fields, b"")
     timeouts = route.timeouts
+    dated = b"date" in head.noted
+    whole = None if head.length is None else connection.take_whole()
+    if whole is not None:
+        return Answer.from_upstream(head.status, reason, fields, whole, dated=dated, framed=True)
     if not connection.complete:
         if head.noted.get(b"content-type", b"").lower().startswith(b"text/event-stream"):
             connection.body_timeout(timeouts.stream, "stream_timeout")
         else:
             connection.body_timeout(timeouts.idle, "upstream_body_timeout")
     body = UpstreamBody(lease, connection, head.length, timeouts.write)
-    return Answer.from_upstream(head.status, reason, fields, body, dated=b"date" in head.noted)
-
-
-VIA: Field = (b"Via", b"1.1 brain")
+    framed = head.length is not None
+    return Answer.from_upstream(head.status, reason, fields, body, dated=dated, framed=framed)
 
 
 def _switch(request: Request, connection: Connection) -> None:
     """Attach the tunnel before the chain unwinds: early bytes would be parsed as HTTP."""
     client = request.connection
-    idle = request.route.timeouts.stream
-    request.tunnel = UpgradeTunnel(client, connection, request.exchange, idle)
+    timeouts = request.route.timeouts
+    request.tunnel = UpgradeTunnel(
+        client, connection, request.exchange, timeouts.stream, timeouts.write
+    )
     client.switch(request.tunnel)

@@ -7,7 +7,7 @@ import gc
 import logging
 import time
 from collections import Counter
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from proxy.config.models import Config
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("brain.gateway")
 
+PublicPages = Mapping[tuple[str, str], OwnHandler]
+
 RESTART_ONLY = ("listen", "admin", "control", "workers", "state_dir")
 """Keys of `gateway:` that bind something at start; a reload that changes them is refused."""
 
@@ -44,7 +46,7 @@ class Gateway:
         self.reloads: Counter[str] = Counter()
         self.last_error: str | None = None
         self.loaded_at = 0.0
-        self.public_pages: Mapping[tuple[str, str], OwnHandler] = {}
+        self.public_pages: Callable[[Config], PublicPages] = _no_pages
         self._snapshot: Snapshot | None = None
         self._retired = Retired(self.tasks)
         self._retries: Counter[tuple[str, str]] = Counter()
@@ -90,7 +92,7 @@ class Gateway:
         # A collection while 10,000 routes are being made would stop the loop for their number.
         gc.disable()
         try:
-            await fresh.build(self.catalog, old, self.status, self.public_pages)
+            await fresh.build(self.catalog, old, self.status, self.public_pages(config))
         except BaseException:
             await fresh.close()
             raise
@@ -134,6 +136,7 @@ class Gateway:
                 for reason, count in upstream.retries.items()
             },
             upstreams=[upstream.status() for upstream in upstreams if upstream.used],
+            task_deaths=self.shared.deaths,
         )
 
     @property
@@ -152,6 +155,10 @@ class Gateway:
         await self.tasks.join(1.0)
         await self.tasks.cancel()
         await self.shared.close()
+
+
+def _no_pages(_config: Config) -> PublicPages:
+    return {}
 
 
 def _import_plugins(catalog: Catalog, config: Config) -> None:

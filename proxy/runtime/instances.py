@@ -7,17 +7,21 @@ import logging
 from collections.abc import Callable
 
 from proxy.config.models import Entry
-from proxy.errors import ConfigError, GatewayError, Unavailable
+from proxy.errors import ConfigError, Unavailable
 from proxy.plugin.base import Plugin
 from proxy.plugin.catalog import Catalog
 from proxy.plugin.options import convert
 from proxy.runtime.chain import Held
 from proxy.runtime.context import Context
+from proxy.tasks import Tasks
 
 log = logging.getLogger("brain.plugin")
 
 RETRY_SETUP_FIRST = 1.0
 RETRY_SETUP_MOST = 30.0
+
+READY_WITHIN = 2.0
+"""Seconds that a plugin may take to say whether it is ready: /ready is asked often."""
 
 
 class Instances:
@@ -27,6 +31,8 @@ class Instances:
         self._catalog = catalog
         self._make_context = make_context
         self._contexts: list[Context] = []
+        self._retries = Tasks(self._retry_died)
+        self._dead_retries: dict[str, str] = {}
         self.held: list[Held] = []
 
     async def build(self, entries: tuple[Entry, ...]) -> None:
@@ -39,51 +45,67 @@ class Instances:
             await self._set_up(held, context)
 
     def _make(self, entry: Entry) -> Plugin:
-        found = self._catalog.named(entry.plugin, entry.use)
         try:
+            found = self._catalog.named(entry.plugin, entry.use)
             return found(**convert(found.schema, entry.options))
-        except (ValueError, TypeError) as error:
-            raise ConfigError(f"{entry.place}: plugin '{entry.identity}': {error}") from error
+        except Exception as error:  # a constructor may fail in any way
+            raise _refused(f"{entry.place}", entry.identity, error) from error
+
+    # -- setup
 
     async def _set_up(self, held: Held, context: Context) -> None:
         try:
+            await self._try_setup(held, context)
+        except Exception as error:  # so may a setup
+            where = f"{context.entry.file}:{context.entry.line}"
+            raise _refused(where, held.identity, error) from error
+        if held.unavailable is not None:
+            log.warning(
+                "plugin '%s' is not available: %s; trying on", held.identity, held.unavailable
+            )
+            self._retries.spawn(self._try_again(held, context), name=f"{held.identity}: setup")
+
+    async def _try_setup(self, held: Held, context: Context) -> None:
+        """Set up once. What an attempt made before its dependency was missed is taken back."""
+        try:
             await held.plugin.setup(context)
         except Unavailable as away:
-            held.unavailable = _unavailable(away)
-            log.warning("plugin '%s' is not available: %s; trying on", held.identity, away)
-            context.spawn(lambda: self._try_again(held, context), name=f"{held.identity}: setup")
-        except ConfigError as error:
-            where = f"{context.entry.file}:{context.entry.line}"
-            raise ConfigError(
-                f"{where}: plugin '{held.identity}': {error}", hint=error.hint
-            ) from error
+            await context.undo()
+            # A new one: what was raised holds the frames of its traceback.
+            held.unavailable = Unavailable(str(away), code=away.code)
+        else:
+            held.unavailable = None
 
     async def _try_again(self, held: Held, context: Context) -> None:
         pause = RETRY_SETUP_FIRST
         while held.unavailable is not None:
             await asyncio.sleep(pause)
             pause = min(pause * 2, RETRY_SETUP_MOST)
-            try:
-                await held.plugin.setup(context)
-            except Unavailable as away:
-                held.unavailable = _unavailable(away)
-            else:
-                held.unavailable = None
-                log.info("plugin '%s' is available", held.identity)
+            await self._try_setup(held, context)
+        log.info("plugin '%s' is available", held.identity)
+
+    def _retry_died(self, name: str, error: BaseException) -> None:
+        # The plugin stays unavailable, and its routes closed: nothing else would be safe.
+        self._dead_retries[name] = f"task died: {type(error).__name__}"
+
+    # -- what is shown
 
     async def not_ready(self) -> dict[str, str]:
         """Return the reasons of the plugins that are not ready, by identity."""
-        reasons = {}
+        reasons = dict(self._dead_retries)
         for held in self.held:
-            reason = held.unavailable.log if held.unavailable else await held.plugin.ready()
+            reason = await _reason(held)
             if reason:
                 reasons[held.identity] = reason
         for context in self._contexts:
             reasons.update({name: f"task died: {why}" for name, why in context.deaths.items()})
         return reasons
 
+    # -- end
+
     async def close(self) -> None:
         """Close everything, also after half a `build`. One that fails does not keep the others."""
+        await self._retries.cancel()
         for context in reversed(self._contexts):
             await context.stop_tasks()
         for held in reversed(self.held):
@@ -95,7 +117,22 @@ class Instances:
             context.release()
 
 
-def _unavailable(away: Unavailable) -> GatewayError:
-    error = GatewayError("dependency_unavailable", log=str(away))
-    error.code = away.code
-    return error
+async def _reason(held: Held) -> str | None:
+    if held.unavailable is not None:
+        return str(held.unavailable)
+    try:
+        async with asyncio.timeout(READY_WITHIN):
+            return await held.plugin.ready()
+    except TimeoutError:
+        return "ready() takes too long"
+    except Exception as error:
+        log.exception("plugin '%s' failed to say whether it is ready", held.identity)
+        return f"ready() failed: {type(error).__name__}"
+
+
+def _refused(where: str, identity: str, error: Exception) -> ConfigError:
+    """Return what refuses the load: a plugin's own words, or which bug it has."""
+    if isinstance(error, ConfigError):
+        return ConfigError(f"{where}: plugin '{identity}': {error}", hint=error.hint)
+    said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    return ConfigError(f"{where}: plugin '{identity}': {said}")

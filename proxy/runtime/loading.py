@@ -26,8 +26,8 @@ _LENGTH = 4
 _SLICED = ("entries", "upstreams", "services", "routes")
 
 
-async def load_in_child(files: Sequence[str], environment: Mapping[str, str]) -> Config:
-    """Load `files` in a child process.
+async def load_in_child(files: Sequence[str], environment: Mapping[str, str]) -> tuple[Config, str]:
+    """Load `files` in a child process. Return what they mean and the rendered warnings, "" for none.
 
     Raises ConfigError with the rendered diagnostics, or when the child fails or takes longer than
     `TIMEOUT` seconds.
@@ -55,7 +55,7 @@ async def load_in_child(files: Sequence[str], environment: Mapping[str, str]) ->
 
 async def _converse(
     child: asyncio.subprocess.Process, files: Sequence[str], environment: Mapping[str, str]
-) -> Config:
+) -> tuple[Config, str]:
     assert child.stdin is not None
     assert child.stdout is not None
     child.stdin.write(json.dumps({"files": list(files), "environment": dict(environment)}).encode())
@@ -64,10 +64,12 @@ async def _converse(
     head: dict[str, Any] = await anext(pieces)
     if "error" in head:
         raise ConfigError(head["error"])
+    warnings: str = head.pop("warnings")
     parts: dict[str, list[Any]] = {name: [] for name in _SLICED}
     async for name, items in pieces:
         parts[name].extend(items)
-    return Config(**head, **{name: tuple(items) for name, items in parts.items()})
+    head.update((name, tuple(items)) for name, items in parts.items())
+    return Config(**head), warnings
 
 
 async def _pieces(stream: asyncio.StreamReader) -> AsyncIterator[Any]:
@@ -85,8 +87,9 @@ def _send(item: Any) -> None:
     sys.stdout.buffer.write(len(raw).to_bytes(_LENGTH) + raw)
 
 
-def _send_config(config: Config) -> None:
-    _send({f.name: getattr(config, f.name) for f in fields(Config) if f.name not in _SLICED})
+def _send_config(config: Config, warnings: str) -> None:
+    whole = {f.name: getattr(config, f.name) for f in fields(Config) if f.name not in _SLICED}
+    _send({"warnings": warnings, **whole})
     for name in _SLICED:
         items = getattr(config, name)
         for at in range(0, len(items), PIECE):
@@ -105,7 +108,7 @@ def child() -> None:
         _send({"error": str(error)})
     else:
         assert loaded.config is not None
-        _send_config(loaded.config)
+        _send_config(loaded.config, loaded.render() if loaded.diagnostics else "")
     sys.stdout.buffer.write(bytes(_LENGTH))
     sys.stdout.buffer.flush()
 

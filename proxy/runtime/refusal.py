@@ -6,21 +6,52 @@ import logging
 
 from aiohttp import web
 
-from proxy.errors import GatewayError
+from proxy.errors import GatewayError, Unavailable
 from proxy.plugin.answer import Answer
-from proxy.plugin.exchange import EXCHANGE
+from proxy.plugin.exchange import EXCHANGE, Exchange
 
 log = logging.getLogger("brain.plugin")
 
 
 def refusal(request: web.BaseRequest, error: Exception, identity: str) -> Answer:
-    """Return the Answer that an error of the link `identity` means. A bug is a 500, told in the log."""
+    """Return the Answer that an error of the link `identity` means. A bug is a 500, told in the log.
+
+    Whatever is refused, this raises nothing: it is what makes a handler always return an Answer.
+    """
     exchange = request[EXCHANGE]
+    try:
+        return _told(exchange, error, identity)
+    except Exception as bug:  # such as an HTTPException whose body is a file
+        return _problem(exchange, _failed(exchange, bug, identity))
+    finally:
+        forget_frames(error)
+
+
+def _told(exchange: Exchange, error: Exception, identity: str) -> Answer:
     if isinstance(error, web.HTTPException):
         answer = Answer.of(error)
         answer.origin = identity
         return answer
-    if not isinstance(error, GatewayError):
-        log.error("'%s' failed on route '%s'", identity, exchange.route.name, exc_info=error)
-        error = GatewayError("plugin_failed", log=f"{identity}: {type(error).__name__}")
+    if isinstance(error, Unavailable):
+        error = error.refusal()
+    elif not isinstance(error, GatewayError):
+        error = _failed(exchange, error, identity)
+    return _problem(exchange, error)
+
+
+def _problem(exchange: Exchange, error: GatewayError) -> Answer:
     return Answer.problem(error, request_id=exchange.request_id, service=exchange.route.service)
+
+
+def _failed(exchange: Exchange, bug: Exception, identity: str) -> GatewayError:
+    log.error("'%s' failed on route '%s'", identity, exchange.route.name, exc_info=bug)
+    return GatewayError("plugin_failed", log=f"{identity}: {type(bug).__name__}")
+
+
+def forget_frames(error: BaseException) -> None:
+    """Drop the traceback and what stood behind the error.
+
+    The exchange keeps its error until it is over, and the frames of a traceback hold the request:
+    left there, every error would make a cycle for the garbage collector.
+    """
+    error.__traceback__ = error.__context__ = error.__cause__ = None

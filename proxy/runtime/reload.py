@@ -14,10 +14,15 @@ from proxy.runtime.loading import load_in_child
 log = logging.getLogger("brain.reload")
 
 Adjust = Callable[[Config], Config]
+Prepare = Callable[[Config], Callable[[], None]]
 
 
 class Reloader:
-    """Reloads a gateway from its files. `adjust` puts the command line's settings over the file's."""
+    """Reloads a gateway from its files. `adjust` puts the command line's settings over the file's.
+
+    `prepare` is called with each new configuration before the swap and may raise ConfigError; what
+    it returns is called after the swap and may not fail.
+    """
 
     def __init__(
         self, gateway: Gateway, files: Sequence[str], environment: Mapping[str, str], adjust: Adjust
@@ -27,7 +32,7 @@ class Reloader:
         self._environment = dict(environment)
         self._adjust = adjust
         self._lock = asyncio.Lock()
-        self.before: Callable[[Config], None] = _nothing
+        self.prepare: Prepare = _nothing
 
     async def reload(self, cause: str) -> str | None:
         """Load, build and swap. Return None, or why what ran before runs on."""
@@ -35,19 +40,36 @@ class Reloader:
             try:
                 await self._reload()
             except ConfigError as error:
-                text = str(error) + (f"\n{error.hint}" if error.hint else "")
-                log.error("reload (%s) refused, the old revision serves on:\n%s", cause, text)
-                self._gateway.count_reload(text)
-                return text
+                return self._refused(cause, str(error) + (f"\n{error.hint}" if error.hint else ""))
+            except Exception as error:  # a plugin may fail in any way; the old revision must stay
+                log.exception("reload (%s) failed", cause)
+                return self._refused(cause, f"the reload failed: {type(error).__name__}: {error}")
         self._gateway.count_reload(None)
         log.info("reloaded (%s): revision %s", cause, self._gateway.snapshot.revision[:12])
         return None
 
     async def _reload(self) -> None:
-        config = self._adjust(await load_in_child(self._files, self._environment))
-        self.before(config)
+        loaded, warnings = await load_in_child(self._files, self._environment)
+        if warnings:
+            _log_lines(logging.WARNING, warnings)
+        config = self._adjust(loaded)
+        commit = self.prepare(config)
         await self._gateway.apply(config)
+        commit()
+
+    def _refused(self, cause: str, text: str) -> str:
+        log.error("reload (%s) refused, the old revision serves on:", cause)
+        _log_lines(logging.ERROR, text)
+        self._gateway.count_reload(text)
+        return text
 
 
-def _nothing(_config: Config) -> None:
-    return None
+def _log_lines(level: int, text: str) -> None:
+    """Log diagnostics, each line a record: within one, their line ends would be escaped."""
+    for line in text.splitlines():
+        if line.strip():
+            log.log(level, "%s", line)
+
+
+def _nothing(_config: Config) -> Callable[[], None]:
+    return lambda: None

@@ -32,11 +32,10 @@ class Retired:
 
     def add(self, snapshot: Snapshot) -> None:
         """Let `snapshot` finish what it has."""
-        while len(self._draining) >= MOST:
-            oldest = next(iter(self._draining))
+        over = max(len(self._draining) + 1 - MOST, 0)
+        for oldest in list(self._draining)[:over]:
             log.warning("more than %d old snapshots: the streams of %s are cut", MOST, oldest)
-            self._draining.pop(oldest).cancel()
-            oldest.cut()
+            oldest.cut()  # its requests end now, and with the last one its drain
         task = self._tasks.spawn(self._drain(snapshot), name=f"drain {snapshot.revision[:12]}")
         self._draining[snapshot] = task
 

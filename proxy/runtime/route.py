@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proxy import paths
 from proxy.config.models import PathPattern, RouteSpec
 from proxy.rewriting import Bases
 from proxy.templates import Template
@@ -27,6 +28,7 @@ class Route:
         "limits",
         "name",
         "rewrite",
+        "rewrites_late",
         "service",
         "spec",
         "timeouts",
@@ -46,33 +48,29 @@ class Route:
         self.bounds = HeadBounds(
             limits.response_field, limits.response_head, limits.response_fields
         )
-        self.rewrite = None if spec.rewrite is None else Template.compile(spec.rewrite, PATH_ROOTS)
+        self.rewrite = path_template(spec)
+        self.rewrites_late = needs_principal(self.rewrite)
         self.authorities = tuple(target.spec.authority.lower() for target in upstream.targets)
 
     def __repr__(self) -> str:
         return f"<Route {self.name}>"
 
     def path_value(self, name: str, path: str) -> str | None:
-        """Return the canonical segment that `{name}` stands for."""
+        """Return the text of the segment that `{name}` stands for; `path` is below the prefix."""
         pattern = self.spec.match.path
         if name not in pattern.names:
             return None
-        at = [i for i, segment in enumerate(pattern.segments) if segment is None][
-            pattern.names.index(name)
-        ]
-        for prefix in self.spec.prefixes or ("",):
-            if path.startswith(prefix):
-                segments = path[len(prefix) :].split("/")[1:]
-                return segments[at] if at < len(segments) else None
-        return None
+        places = [at for at, segment in enumerate(pattern.segments, 1) if segment is None]
+        at = places[pattern.names.index(name)]
+        segments = path.split("/")
+        return paths.value(segments[at]) if at < len(segments) else None
 
     def bases(self, prefix: str, sent_host: str) -> Bases:
         """Return the two views of this route's place, for one that came under `prefix`."""
-        public = prefix if self.spec.strip else ""
         authorities = (
             self.authorities if sent_host in self.authorities else (*self.authorities, sent_host)
         )
-        return Bases(self.upstream.spec.path, public, authorities)
+        return Bases(self.upstream.spec.path, prefix, authorities)
 
 
 class NoRoute:
@@ -88,6 +86,17 @@ class NoRoute:
 
 
 NO_ROUTE = NoRoute()
+
+
+def path_template(spec: RouteSpec) -> Template | None:
+    """Return the route's compiled `rewrite`, None where it has none."""
+    return None if spec.rewrite is None else Template.compile(spec.rewrite, PATH_ROOTS)
+
+
+def needs_principal(template: Template | None) -> bool:
+    """Tell whether a template has values that are known only when the caller is."""
+    names = () if template is None else template.names
+    return any(name.partition(".")[0] in ("principal", "claims") for name in names)
 
 
 def literal_depth(pattern: PathPattern) -> int:

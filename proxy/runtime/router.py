@@ -1,27 +1,32 @@
-"""From a request to the route that takes it: O(length of the path), however many routes there are."""
+"""From a request to the route that takes it, in O(length of the path), however many there are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from itertools import islice
 from typing import Protocol
-
-from aiohttp import web
-from multidict import CIMultiDictProxy
 
 from proxy.config.models import Match, ValueTest
 from proxy.errors import GatewayError
 from proxy.runtime.route import Route, literal_depth
 
 
+class Values(Protocol):
+    """Headers or query parameters, of which each name may have several."""
+
+    def getall(self, key: str, default: list[str], /) -> Sequence[str]: ...
+
+
 class Asked(Protocol):
     """What the predicates look at."""
 
     @property
-    def headers(self) -> CIMultiDictProxy[str]: ...
+    def headers(self) -> Values: ...
 
     @property
-    def query(self) -> object: ...
+    def query(self) -> Values: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,11 @@ Known = tuple[Candidate, str, str]
 """A candidate, the canonical path, and the path to send."""
 
 MOST_KNOWN = 4096
+LONGEST_KNOWN = 256
+"""Clients choose paths: with longer ones, what is remembered could be made to fill the memory."""
+
+MOST_LIKENED = 256
+"""How many names are compared to find the one that was meant: a 404 must stay cheap."""
 
 
 @dataclass(slots=True)
@@ -88,33 +98,45 @@ class Router:
         return self._known.get(method + raw_path)
 
     def remember(self, method: str, raw_path: str, known: Known) -> None:
-        """Keep what a request line leads to; all is forgotten when many different ones have come."""
+        """Keep what a request line leads to; when many different ones have come, forget all."""
+        if len(raw_path) > LONGEST_KNOWN:
+            return
         if len(self._known) >= MOST_KNOWN:
             self._known.clear()
         self._known[method + raw_path] = known
 
     def find(
-        self, path: str, method: str, request: web.BaseRequest
+        self, path: str, method: str, host: str, request: Asked
     ) -> tuple[Candidate | None, bool]:
         """Return the winning candidate for a canonical path, None when no path matches.
 
-        The flag tells whether path and method alone decided. Raises GatewayError `method_not_allowed` with `Allow` when a path matches and only methods
-        fail.
+        `host` is the authority that the client asked for. The flag tells whether path and method
+        alone decided. Raises GatewayError `method_not_allowed` with `Allow` when a path matches and
+        only methods fail.
         """
-        segments = path.split("/")
-        if segments[-1] == "":
-            segments.pop()
         found: list[Candidate] = []
-        _collect(self._root, segments, 1, found)
+        _collect(self._root, _segments(path), 1, found)
         if len(found) > 1:
             found.sort(key=lambda one: one.rank)
         certain = True
         for candidate in found:
-            if candidate.plain or _takes(candidate, method, request):
+            if candidate.plain or _takes(candidate, method, host, request):
                 return candidate, certain and candidate.by_line
             certain = certain and candidate.by_line
-        _refuse_method(found, method, request)
+        _refuse_method(found, method, host, request)
         return None, False
+
+    def nearest(self, path: str) -> str:
+        """Return the name of a route that `path` may have meant, "" where none is like it."""
+        node, named = self._root, ""
+        for segment in _segments(path)[1:]:
+            below = node.children.get(segment) or node.any or _like(node, segment)
+            if below is None:
+                break
+            node = below
+            for candidate in (*node.exact, *node.below)[:1]:
+                named = candidate.route.name
+        return named
 
     def children(self) -> Iterable[dict[str, _Node]]:
         """Yield the tree's mappings, so that a large one can be taken apart in slices."""
@@ -142,6 +164,16 @@ def candidate_of(route: Route, prefix: str, order: int) -> Candidate:
     )
 
 
+def _segments(path: str) -> list[str]:
+    """Split a path at its slashes; one at its end makes no segment."""
+    return (path[:-1] if path[-1:] == "/" else path).split("/")
+
+
+def _like(node: _Node, segment: str) -> _Node | None:
+    near = get_close_matches(segment[:64], islice(node.children, MOST_LIKENED), 1)
+    return node.children[near[0]] if near else None
+
+
 def _collect(node: _Node, segments: list[str], at: int, found: list[Candidate]) -> None:
     if node.below:
         found.extend(node.below)
@@ -155,20 +187,20 @@ def _collect(node: _Node, segments: list[str], at: int, found: list[Candidate]) 
         _collect(node.any, segments, at + 1, found)
 
 
-def _takes(candidate: Candidate, method: str, request: web.BaseRequest) -> bool:
+def _takes(candidate: Candidate, method: str, host: str, request: Asked) -> bool:
     methods = candidate.methods
-    return (not methods or method in methods) and _takes_but_method(candidate.match, request)
+    return (not methods or method in methods) and _takes_but_method(candidate.match, host, request)
 
 
-def _takes_but_method(match: Match, request: web.BaseRequest) -> bool:
-    if match.hosts and not _host_matches(match.hosts, request.headers.get("Host", "")):
+def _takes_but_method(match: Match, host: str, request: Asked) -> bool:
+    if match.hosts and not _host_matches(match.hosts, host):
         return False
     if match.headers and not all(_holds(test, request.headers.getall) for test in match.headers):
         return False
     return not match.query or all(_holds(test, request.query.getall) for test in match.query)
 
 
-def _holds(test: ValueTest, values_of: Callable[[str, list[str]], list[str]]) -> bool:
+def _holds(test: ValueTest, values_of: Callable[[str, list[str]], Sequence[str]]) -> bool:
     values = values_of(test.name, [])
     if not test.present:
         return not values
@@ -180,25 +212,25 @@ def _holds(test: ValueTest, values_of: Callable[[str, list[str]], list[str]]) ->
 
 
 def _host_matches(hosts: tuple[str, ...], sent: str) -> bool:
+    """Compare by name: a port says nothing of the site, a dot at the end only that it is whole."""
     host = sent.lower()
-    bare = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-    for wanted in hosts:
-        if wanted.startswith("*.") and bare.endswith(wanted[1:]) and len(bare) > len(wanted) - 1:
-            return True
-        if wanted in (host, bare):
-            return True
-    return False
+    name, _, port = host.rpartition(":")
+    bare = (name if port.isdigit() else host).removesuffix(".")
+    return any(
+        bare.endswith(wanted[1:]) and len(bare) >= len(wanted)
+        if wanted.startswith("*.")
+        else bare == wanted
+        for wanted in hosts
+    )
 
 
-def _refuse_method(found: list[Candidate], method: str, request: web.BaseRequest) -> None:
+def _refuse_method(found: list[Candidate], method: str, host: str, request: Asked) -> None:
     allowed = {
         name
         for candidate in found
         if candidate.methods and method not in candidate.methods
-        if _takes_but_method(candidate.match, request)
+        if _takes_but_method(candidate.match, host, request)
         for name in candidate.methods
     }
     if allowed:
-        raise GatewayError(
-            "method_not_allowed", headers={"Allow": ", ".join(sorted(allowed | {"OPTIONS"}))}
-        )
+        raise GatewayError("method_not_allowed", headers={"Allow": ", ".join(sorted(allowed))})

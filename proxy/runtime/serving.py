@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+from collections.abc import Coroutine
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from proxy.errors import GatewayError
 from proxy.runtime.begin import begin, unrouted
+from proxy.runtime.refusal import forget_frames
 from proxy.server import relay
 
 if TYPE_CHECKING:
@@ -23,32 +25,27 @@ if TYPE_CHECKING:
 log = logging.getLogger("brain.exchange")
 
 
-async def serve(snapshot: Snapshot, connection: ClientConnection, request: Request) -> bool:
-    """Serve one request on `snapshot`. Return whether the connection may go on."""
-    snapshot.enter(connection)
-    try:
-        return await _run(connection, request, begin(snapshot, connection, request))
-    finally:
-        _finish(snapshot, request)
-        snapshot.leave(connection)
+def serve(
+    snapshot: Snapshot, connection: ClientConnection, request: Request
+) -> Coroutine[Any, Any, bool]:
+    """Serve one request on `snapshot`. The result tells whether the connection may go on."""
+    return _run(snapshot, connection, request, begin(snapshot, connection, request))
 
 
-async def refuse(
+def refuse(
     snapshot: Snapshot, connection: ClientConnection, request: Request, error: GatewayError
-) -> bool:
-    """Answer what the parser or the checks refused: numbered, logged and counted, without a route."""
-    snapshot.enter(connection)
+) -> Coroutine[Any, Any, bool]:
+    """Answer what parser or checks refused: numbered, logged and counted, without a route."""
     connection.closing = True
-    try:
-        unrouted(snapshot, connection, request, error, perf_counter())
-        return await _run(connection, request, snapshot.observing_chain)
-    finally:
-        _finish(snapshot, request)
-        snapshot.leave(connection)
+    unrouted(snapshot, connection, request, error, perf_counter())
+    return _run(snapshot, connection, request, snapshot.observing_chain)
 
 
-async def _run(connection: ClientConnection, request: Request, chain: Handler) -> bool:
+async def _run(
+    snapshot: Snapshot, connection: ClientConnection, request: Request, chain: Handler
+) -> bool:
     exchange = request.exchange
+    snapshot.enter(connection)
     try:
         answer = await chain(request)
         exchange.answer = answer
@@ -64,13 +61,16 @@ async def _run(connection: ClientConnection, request: Request, chain: Handler) -
     except ConnectionError:
         _broken(exchange, GatewayError("client_left"))
     except asyncio.CancelledError:
-        _broken(exchange, GatewayError("cut_at_shutdown" if connection.cut else "client_left"))
+        _broken(exchange, GatewayError(connection.parting))
         raise
     except Exception as error:  # a plugin's body iterator may fail in any way
         log.exception("an answer broke off on route '%s'", exchange.route.name)
         _broken(exchange, GatewayError("plugin_failed", log=type(error).__name__))
     else:
         return request.keep
+    finally:
+        _finish(snapshot, request)
+        snapshot.leave(connection)
     # The head is out, or nobody is there: a second answer would be read as part of the first.
     connection.abort()
     return False
@@ -89,6 +89,7 @@ async def _open_tunnel(connection: ClientConnection, request: Request, answer: A
 
 
 def _broken(exchange: Exchange, error: GatewayError) -> None:
+    forget_frames(error)
     exchange.error = error
     if exchange.head_sent is None:
         exchange.status = error.status
@@ -106,6 +107,8 @@ def _finish(snapshot: Snapshot, request: Request) -> None:
     if exchange.callbacks is not None:
         _call_back(snapshot, exchange)
     exchange.answer = None
+    if request.has_body:
+        exchange.outgoing.let_go()
 
 
 def _call_back(snapshot: Snapshot, exchange: Exchange) -> None:
@@ -114,12 +117,13 @@ def _call_back(snapshot: Snapshot, exchange: Exchange) -> None:
     for callback in reversed(callbacks):
         try:
             result = callback(exchange)
-            if inspect.iscoroutine(result):
+            if result is not None and inspect.iscoroutine(result):
                 snapshot.tasks.spawn(result, name=f"on_finish of {_owner(callback)}")
         except Exception:
             log.exception("on_finish of %s failed", _owner(callback))
 
 
 def _owner(callback: object) -> str:
+    callback = getattr(callback, "func", callback)  # a partial's
     owner = getattr(callback, "__self__", None)
     return getattr(callback, "__qualname__", "") if owner is None else type(owner).__name__

@@ -7,12 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from aiohttp import ClientSession
-
+    from proxy.plugin.http import HttpClient
     from proxy.plugin.metrics import MetricRegistry
 
 T = TypeVar("T")
-HTTP_TIMEOUT = 5.0
 
 log = logging.getLogger("brain.plugin")
 
@@ -24,7 +22,7 @@ class Shared:
         self._values: dict[tuple[str, str], Any] = {}
         self._users: dict[tuple[str, str], int] = {}
         self._metrics: MetricRegistry | None = None
-        self._http: ClientSession | None = None
+        self._http: HttpClient | None = None
         self.deaths = 0
 
     def take(self, key: tuple[str, str], factory: Callable[[], T]) -> T:
@@ -62,19 +60,15 @@ class Shared:
         return self._metrics
 
     @property
-    def http(self) -> ClientSession:
-        """The client session: no cookies, no environment proxy, 5 s in all."""
-        if self._http is None or self._http.closed:
-            from aiohttp import ClientSession, ClientTimeout, DummyCookieJar
+    def http(self) -> HttpClient:
+        """The client, made when first asked for."""
+        if self._http is None:
+            from proxy.plugin.http import HttpClient
 
-            self._http = ClientSession(
-                cookie_jar=DummyCookieJar(),
-                timeout=ClientTimeout(total=HTTP_TIMEOUT),
-                trust_env=False,
-            )
+            self._http = HttpClient()
         return self._http
 
     async def close(self) -> None:
-        """Close the session."""
+        """Close the client."""
         if self._http is not None:
             await self._http.close()

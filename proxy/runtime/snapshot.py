@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from time import perf_counter
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from aiohttp import web
 
@@ -24,12 +24,19 @@ from proxy.runtime.context import Context
 from proxy.runtime.fields import RequestRules
 from proxy.runtime.forward import forward
 from proxy.runtime.instances import Instances
-from proxy.runtime.route import Route
+from proxy.runtime.pages import OwnPages
+from proxy.runtime.rewrite import rewrite_link
+from proxy.runtime.route import Route, needs_principal, path_template
 from proxy.runtime.router import Candidate, Router, candidate_of
 from proxy.runtime.shared import Shared
+from proxy.server.checks import ALLOW
 from proxy.server.protocol import ClientConnection
 from proxy.tasks import Tasks
 from proxy.upstream.pool import Upstream
+from proxy.upstream.tls import client_contexts
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 log = logging.getLogger("brain.snapshot")
 T = TypeVar("T")
@@ -59,10 +66,10 @@ class Snapshot:
         self.fallback: Candidate | None = None
         self.trusted = Networks(config.gateway.trusted_proxies)
         self.upstreams: dict[UpstreamSpec, Upstream] = {}
-        self.pages: dict[tuple[str, str], Handler] = {}
+        self._own_pages = OwnPages(config.gateway.base_path)
+        self.pages = self._own_pages.found
         self._serving: set[ClientConnection] = set()
         self._shared = shared
-        self._own_pages: dict[tuple[str, str], OwnHandler] = {}
         self._services: dict[str, Upstream] = {}
         self._folded: dict[tuple[object, ...], Handler] = {}
         self._quiet: asyncio.Future[None] | None = None
@@ -82,9 +89,10 @@ class Snapshot:
         """Compile everything aside of what runs. Raises ConfigError; then call `close`."""
         config = self.config
         known = {} if previous is None else previous.upstreams
+        contexts = await asyncio.to_thread(client_contexts, config.upstreams)
         ordered: list[Upstream] = []
         async for spec in in_slices(config.upstreams):
-            ordered.append(self._upstream(spec, known))
+            ordered.append(self._upstream(spec, known, contexts.get(spec)))
         self._services = {service.name: ordered[service.upstream] for service in config.services}
         self.instances = Instances(catalog, lambda entry: self._context(entry, status))
         await self.instances.build(config.entries)
@@ -94,10 +102,18 @@ class Snapshot:
         if config.fallback is not None:
             self.fallback = candidate_of(self._route(config.fallback, ordered), "", 0)
 
-    def _upstream(self, spec: UpstreamSpec, known: Mapping[UpstreamSpec, Upstream]) -> Upstream:
+    def _upstream(
+        self,
+        spec: UpstreamSpec,
+        known: Mapping[UpstreamSpec, Upstream],
+        context: SSLContext | None,
+    ) -> Upstream:
         upstream = self.upstreams.get(spec)
         if upstream is None:
-            upstream = self.upstreams[spec] = known.get(spec) or Upstream(spec)
+            upstream = known.get(spec)
+            if upstream is None or upstream.context is not context:
+                upstream = Upstream(spec, context)
+            self.upstreams[spec] = upstream
             upstream.acquire()
         return upstream
 
@@ -113,11 +129,8 @@ class Snapshot:
         observing = [one for one in around if one.plugin.stage is Stage.OBSERVE]
         self.refusing_chain = self._fold(around, guarded("gateway", _refuse))
         self.observing_chain = self._fold(observing, guarded("gateway", _refuse))
-        base = config.gateway.base_path
-        own = {
-            (method, f"{base}/_{path}"): page for (method, path), page in self._own_pages.items()
-        }
-        for key, page in {**own, **public_pages}.items():
+        self._own_pages.open(lambda page: self._fold(around, page))
+        for key, page in {("OPTIONS", "*"): _server_options, **public_pages}.items():
             self.pages[key] = self._fold(around, guarded("gateway", page))
 
     def _fold(self, around: Sequence[Held], handler: Handler) -> Handler:
@@ -130,7 +143,7 @@ class Snapshot:
 
     def _chain(self, spec: RouteSpec) -> Handler:
         """Fold a route's chain; routes with the same chain share it, as the route is looked up later."""
-        key = (spec.chain, spec.authenticators, spec.access)
+        key = (spec.chain, spec.authenticators, spec.access, _rewrites_late(spec))
         chain = self._folded.get(key)
         if chain is None:
             chain = self._folded[key] = self._fold_route(spec)
@@ -142,6 +155,8 @@ class Snapshot:
         around = [held[index] for index in spec.chain if index not in spec.authenticators]
         outer = [one for one in around if one.plugin.stage <= Stage.AUTHENTICATE]
         handler = self._fold([one for one in around if one not in outer], forward)
+        if _rewrites_late(spec):
+            handler = guarded("rewrite", rewrite_link(handler))
         if spec.access is not Access.PUBLIC:
             if not asked:
                 raise ConfigError(f"{spec.place}: route '{spec.name}' lets anyone in")
@@ -174,6 +189,7 @@ class Snapshot:
     def cut(self) -> None:
         """Break the connections whose requests are still on this snapshot."""
         for connection in list(self._serving):
+            connection.cut = True
             connection.abort()
 
     async def close(self) -> None:
@@ -187,9 +203,18 @@ class Snapshot:
             upstream.release()
         self.upstreams.clear()
         self._folded.clear()
-        self.pages.clear()
+        self._own_pages.clear()
         async for children in in_slices(list(self.router.children())):
             children.clear()
+
+
+def _rewrites_late(spec: RouteSpec) -> bool:
+    return needs_principal(path_template(spec))
+
+
+async def _server_options(_request: web.BaseRequest) -> Answer:
+    """Answer `OPTIONS *`, which asks of the server as a whole (RFC 9110, 9.3.7)."""
+    return Answer(status=204, headers={"Allow": ALLOW}, origin="gateway")
 
 
 async def _refuse(request: web.BaseRequest) -> Answer:

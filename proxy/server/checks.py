@@ -1,13 +1,15 @@
 """What is refused before routing, beside what the parser refuses itself (semantics.md, row 7).
 
-aiohttp's parser lets these pass: Transfer-Encoding on HTTP/1.0, `gzip, chunked`, odd Hosts, upgrades
-other than a WebSocket's GET. Each would let two readers see two messages, or two authorities.
+aiohttp's parser lets these pass: Transfer-Encoding on HTTP/1.0, `gzip, chunked`, odd Hosts,
+upgrades other than a WebSocket's GET. Each would let two readers see two messages, or two
+authorities.
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
 from aiohttp import http_exceptions as parse_errors
@@ -18,8 +20,11 @@ from proxy.errors import GatewayError
 if TYPE_CHECKING:
     from aiohttp.http_parser import RawRequestMessage
 
-# reg-name, IPv4 or bracketed IPv6, with an optional port; no user information (RFC 9110, 7.2).
-_HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+;=-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+# A name, IPv4 or bracketed IPv6, with an optional port; no user information (RFC 9110, 7.2). Of
+# what RFC 3986 grants a registered name, only what names are made of: the rest ends up in lists,
+# quoted strings and URLs that upstreams build of it.
+_HOST = re.compile(r"(?:[A-Za-z0-9._~-]{1,255}|\[([0-9A-Fa-f:.]{2,45})\])(?::([0-9]{1,5}))?")
+_LAST_PORT = 65535
 
 _REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
 
@@ -58,7 +63,18 @@ ALLOW = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 @lru_cache(maxsize=1024)
 def is_host(host: str) -> bool:
     """Tell whether `host` is one authority without user information."""
-    return _HOST.fullmatch(host) is not None
+    found = _HOST.fullmatch(host)
+    if found is None or int(found[2] or 0) > _LAST_PORT:
+        return False
+    return found[1] is None or _is_ipv6(found[1])
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_coding(message: RawRequestMessage) -> None:

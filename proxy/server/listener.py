@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 import ssl
+from collections.abc import Iterator
 
 from proxy.config.models import Address, ListenerTls
 from proxy.errors import ConfigError
 from proxy.server.server import GatewayServer
+
+log = logging.getLogger("brain.server")
 
 BACKLOG = 1024
 
@@ -48,14 +52,9 @@ def server_context(tls: ListenerTls) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    load_certificate(context, tls)
-    return context
-
-
-def load_certificate(context: ssl.SSLContext, tls: ListenerTls) -> None:
-    """Put certificate and key into `context`: new connections use them at once. Raises ConfigError."""
     try:
-        context.load_cert_chain(tls.cert, tls.key)
+        # Without a password given, OpenSSL asks the terminal for that of an encrypted key.
+        context.load_cert_chain(tls.cert, tls.key, password="")
     except ssl.SSLError:
         raise ConfigError(
             f"gateway.tls: {tls.cert} and {tls.key} are no certificate and its key"
@@ -64,6 +63,7 @@ def load_certificate(context: ssl.SSLContext, tls: ListenerTls) -> None:
         raise ConfigError(
             f"gateway.tls: can't read {tls.cert} or {tls.key}: {error.strerror}"
         ) from None
+    return context
 
 
 class Listener:
@@ -74,7 +74,9 @@ class Listener:
     ) -> None:
         self._server = server
         self._sock = sock
-        self._tls = tls
+        self._tls = self._newest = tls
+        if tls is not None:
+            tls.sni_callback = self._choose_certificate
         self._accepting: asyncio.Server | None = None
         # Closing the loop's socket must not reset what waits in the kernel's queue: this one keeps
         # the queue alive until it is empty.
@@ -85,15 +87,34 @@ class Listener:
         """The port that was bound, also where 0 was asked for."""
         return int(self._spare.getsockname()[1])
 
+    @property
+    def secure(self) -> bool:
+        """Whether clients speak TLS to it."""
+        return self._tls is not None
+
+    def renew(self, tls: ssl.SSLContext) -> None:
+        """Show the certificate of `tls` to those who connect from now on."""
+        self._newest = tls
+
+    def _choose_certificate(
+        self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext
+    ) -> None:
+        # The loop's server keeps the context that it was made with. Loading a new certificate into
+        # that one could fail between certificate and key; this swaps both at once.
+        if self._newest is not None and self._newest is not self._tls:
+            connection.context = self._newest
+
+    @property
+    def _handshake(self) -> float | None:
+        return self._server.timeouts.tls_handshake if self._tls else None
+
     async def start(self) -> None:
         """Accept connections."""
-        loop = asyncio.get_running_loop()
-        handshake = self._server.timeouts.tls_handshake if self._tls else None
-        self._accepting = await loop.create_server(
+        self._accepting = await asyncio.get_running_loop().create_server(
             self._server,
             sock=self._sock,
             ssl=self._tls,
-            ssl_handshake_timeout=handshake,
+            ssl_handshake_timeout=self._handshake,
             backlog=BACKLOG,
         )
 
@@ -102,19 +123,29 @@ class Listener:
         if self._accepting is not None:
             self._accepting.close()
         await asyncio.sleep(0)
+        # One that is slow with its handshake must not keep the others waiting.
+        await asyncio.gather(*map(self._adopt, self._queued()))
+        self._spare.close()
+
+    def _queued(self) -> Iterator[socket.socket]:
         self._spare.setblocking(False)
         while True:
             try:
                 sock, _ = self._spare.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                break
+            except ConnectionAbortedError:
+                continue
+            except BlockingIOError:
+                return
+            except OSError as error:
+                log.warning("can't accept what is queued: %s", error.strerror)
+                return
             sock.setblocking(False)
-            await self._adopt(sock)
-        self._spare.close()
+            yield sock
 
     async def _adopt(self, sock: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
         try:
-            await loop.connect_accepted_socket(self._server, sock, ssl=self._tls)
-        except (OSError, ssl.SSLError):
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._server, sock, ssl=self._tls, ssl_handshake_timeout=self._handshake
+            )
+        except OSError:
             sock.close()

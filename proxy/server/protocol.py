@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import socket
-import struct
 import termios
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from aiohttp.http import HttpVersion11
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD
-from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
+from aiohttp.web_protocol import RequestPayloadError, _ErrInfo
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -26,6 +24,7 @@ from proxy.forwarded import forwarded_lines
 from proxy.plugin.exchange import Client
 from proxy.server.checks import check, check_expectation, from_parser
 from proxy.server.request import Request
+from proxy.server.writing import WritingSide
 from proxy.timer import Deadline
 
 if TYPE_CHECKING:
@@ -51,15 +50,7 @@ class Tunnel(Protocol):
     def feed_eof(self) -> None: ...
 
 
-class Reader(Protocol):
-    """Whoever feeds this connection and must hold while the client is behind."""
-
-    def pause(self) -> None: ...
-
-    def resume(self) -> None: ...
-
-
-class ClientConnection(RequestHandler):
+class ClientConnection(WritingSide):
     """One client: parses requests, serves them one after the other, ends well.
 
     aiohttp's `start`, its timers and its error answers are replaced: theirs cut a half-sent head
@@ -75,14 +66,9 @@ class ClientConnection(RequestHandler):
         "_linger_waiter",
         "_lingered",
         "_payload",
-        "_reader",
-        "_stall_seconds",
-        "_stalled_at",
         "_timer",
-        "_write_timer",
         "address",
         "closing",
-        "cut",
         "oversized",
         "scheme",
         "serving",
@@ -95,13 +81,9 @@ class ClientConnection(RequestHandler):
     ) -> None:
         super().__init__(server, loop=loop, **kwargs)
         self._timer = Deadline(loop, self._on_timer)
-        self._write_timer = Deadline(loop, self._on_write_stall)
-        self._stall_seconds = 30.0
-        self._stalled_at = 0
         self._head_bytes = 0
         self._head_started = False
         self._payload: StreamReader | None = None
-        self._reader: Reader | None = None
         self._linger_waiter: asyncio.Future[None] | None = None
         self._lingered = 0
         self._forwarded: tuple[tuple[object, ...], bytes] = ((), b"")
@@ -110,7 +92,6 @@ class ClientConnection(RequestHandler):
         self.scheme = "http"
         self.serving = False
         self.closing = False
-        self.cut = False
         self.oversized = False
 
     # -- life
@@ -121,20 +102,29 @@ class ClientConnection(RequestHandler):
         if transport.get_extra_info("sslcontext") is not None:
             self.scheme = "https"
         if not self._manager.admit(self.address):
+            # Never counted in, so never counted out.
+            self._manager = None  # type: ignore[assignment]
             transport.abort()  # type: ignore[attr-defined]
             return
         super().connection_made(transport)
         self._timer.set(self._manager.timeouts.head)
+
+    def eof_received(self) -> None:
+        """Take a half-close as leaving, as nginx and Envoy do (semantics.md, row 20).
+
+        What waits to be written would hold back `connection_lost`, and with it the cancellation.
+        """
+        if self._payload_parser is not None:
+            self._payload_parser.feed_eof()
+        elif self.serving and self._task_handler is not None:
+            self._task_handler.cancel()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._timer.close()
         self._write_timer.close()
         if self._task_handler is None and self._manager is None:
             return
-        server = self._manager
         super().connection_lost(exc)
-        if server is not None:
-            server.dismiss(self.address)
         if self._linger_waiter is not None and not self._linger_waiter.done():
             self._linger_waiter.set_result(None)
 
@@ -155,18 +145,6 @@ class ClientConnection(RequestHandler):
         if sock is None:
             return False
         return fcntl.ioctl(sock.fileno(), termios.FIONREAD, b"\0" * 4) != b"\0" * 4
-
-    def abort(self) -> None:
-        """Break the connection so that the client can't take it for a clean end: a reset."""
-        transport = self.transport
-        if transport is None:
-            return
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            # Without SO_LINGER 0 both close() and abort() send a FIN, which ends a close-delimited
-            # body as if it were whole.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
 
     # -- reading
 
@@ -235,7 +213,9 @@ class ClientConnection(RequestHandler):
         try:
             while True:
                 if not messages:
-                    await self._wait()
+                    self._waiter = self._loop.create_future()
+                    await self._waiter
+                    self._waiter = None
                 message, payload = messages.popleft()
                 self._consumed()
                 self._payload = payload
@@ -248,7 +228,7 @@ class ClientConnection(RequestHandler):
                 if not keep:
                     break
                 self._timer.set(self._manager.timeouts.keepalive)
-            if not payload.is_eof() or self._close:
+            if not payload.is_eof() or type(message) is _ErrInfo:
                 await self._linger()
         except asyncio.CancelledError:
             self.force_close()
@@ -258,20 +238,12 @@ class ClientConnection(RequestHandler):
         if self.transport is not None:
             self.transport.close()
 
-    async def _wait(self) -> None:
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
     def _consumed(self) -> None:
         """One request less in the queue: let the parser go on."""
         if self._parser is not None:
             self._parser.message_consumed()
         if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
             self._resume_reading_if_drained()
-        self._timer.clear()
 
     def _answer(
         self, message: RawRequestMessage | _ErrInfo, payload: StreamReader
@@ -294,8 +266,7 @@ class ClientConnection(RequestHandler):
         return application.serve(self, request)
 
     def _request(self, message: RawRequestMessage, payload: StreamReader) -> Request:
-        # No writer: an answer is relayed by the gateway. No task: it would make a cycle.
-        return Request(message, payload, self, None, None, self._loop)  # type: ignore[arg-type]
+        return Request(message, payload, self)
 
     def client(self, host: str) -> Client:
         """Return the client as the connection shows it; its requests mostly name the same host."""
@@ -313,47 +284,6 @@ class ClientConnection(RequestHandler):
             lines += b"X-Brain-Hops: %d\r\n" % (hops + 1)
             self._forwarded = (key, lines)
         return lines
-
-    # -- writing
-
-    def flow(self, reader: Reader | None, stall_seconds: float) -> None:
-        """Tell `reader` to hold while the client is behind; abort after `stall_seconds` of no progress."""
-        self._reader = reader
-        self._stall_seconds = stall_seconds
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        if self._reader is not None:
-            self._reader.pause()
-        self._stalled_at = self._buffered()
-        self._write_timer.set(self._stall_seconds)
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._write_timer.clear()
-        if self._reader is not None:
-            self._reader.resume()
-
-    def _buffered(self) -> int:
-        return 0 if self.transport is None else self.transport.get_write_buffer_size()
-
-    def _on_write_stall(self) -> None:
-        waiting = self._buffered()
-        if waiting < self._stalled_at:
-            self._stalled_at = waiting
-            self._write_timer.set(self._stall_seconds)
-        else:
-            self.abort()
-
-    @property
-    def behind(self) -> bool:
-        """Whether the client has yet to read what was written."""
-        return self._paused
-
-    async def drained(self) -> None:
-        """Wait until the client has read most of what was written. Raises ConnectionError."""
-        if self._paused:
-            await self._drain_helper()
 
     # -- ends
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine
 from email.utils import formatdate
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp.http import HttpVersion11
 
 from proxy.errors import GatewayError
-from proxy.headers import LOWER, Field, encode, render
+from proxy.headers import HOP_BY_HOP, LOWER, Field, encode, render
 from proxy.upstream.body import UpstreamBody
 
 if TYPE_CHECKING:
@@ -37,13 +38,12 @@ class ClientSink:
     system call. `flush` writes what is held and uncorks.
     """
 
-    __slots__ = ("_chunked", "_connection", "_exchange", "_held", "_transport")
+    __slots__ = ("_chunked", "_connection", "_exchange", "_held")
 
     def __init__(
         self, connection: ClientConnection, exchange: Exchange, head: bytes, *, chunked: bool
     ) -> None:
         self._connection = connection
-        self._transport = connection.transport
         self._exchange = exchange
         self._chunked = chunked
         self._held: list[bytes] | None = [head]
@@ -87,8 +87,9 @@ class ClientSink:
             self._write(tail)
 
     def _write(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
+        transport = self._connection.transport
+        if transport is not None:
+            transport.write(data)
 
 
 def send(
@@ -108,10 +109,9 @@ def send(
     content: bytes | None
     if type(payload) is bytes:
         content, length = payload, len(payload)
-    elif type(payload) is UpstreamBody:
-        content, length = payload.whole(), payload.length
     else:
-        content = length = None
+        content = None
+        length = payload.length if type(payload) is UpstreamBody else None
     has_body = request.method != "HEAD" and answer.status not in _BODILESS
     chunked = has_body and length is None and request.version == HttpVersion11
     request.keep = _may_keep(
@@ -119,7 +119,7 @@ def send(
     )
     exchange.status = answer.status
     head = _head(request, answer, has_body=has_body, length=length, chunked=chunked)
-    if not has_body or (content is not None and not chunked):
+    if not has_body or content is not None:
         if content is None:
             answer.close()
         elif has_body and content:
@@ -127,11 +127,22 @@ def send(
             head += content
         transport.write(head)
         exchange.head_sent = perf_counter() - exchange.started
-        return connection.drained() if connection.behind else None
+        return _drained(connection, request) if connection.behind else None
     sink = ClientSink(connection, exchange, head, chunked=chunked)
     if type(payload) is UpstreamBody:
         return _relay(connection, request, payload, sink, chunked=chunked)
-    return _iterate(connection, answer.body, sink, chunked=chunked)
+    return _iterate(connection, request, answer.body, sink, chunked=chunked)
+
+
+async def _drained(connection: ClientConnection, request: Request) -> None:
+    _bound(connection, request)
+    await connection.drained()
+
+
+def _bound(connection: ClientConnection, request: Request) -> None:
+    """Cut the client off when it reads nothing for as long as its route allows."""
+    if request.route is not None:
+        connection.flow(None, request.route.timeouts.write)
 
 
 def _may_keep(
@@ -148,12 +159,14 @@ def _head(
 ) -> bytes:
     modern = request.version == HttpVersion11
     lines = [encode(f"HTTP/1.{1 if modern else 0} {answer.status} {answer.reason}\r\n")]
-    if answer.untouched:
+    if answer.untouched and has_body:
         lines.append(render(answer.wire_fields()))
         if not answer.dated:
             lines.append(b"Date: %b\r\n" % http_date())
         if chunked:
             lines.append(b"Transfer-Encoding: chunked\r\n")
+        elif length is not None and has_body and not answer.framed:
+            lines.append(b"Content-Length: %d\r\n" % length)
     else:
         _checked_fields(lines, answer, has_body=has_body, length=length, chunked=chunked)
     if not request.keep:
@@ -208,8 +221,10 @@ async def _relay(
     try:
         whole = body.relay_at_once(sink)
     except GatewayError:
-        # What is certain is delivered, and the break is told by breaking.
+        # What is certain is delivered, and the break is told by breaking. uvloop writes at the end of
+        # a turn: breaking in the same one would drop the head too.
         sink.flush()
+        await asyncio.sleep(0)
         raise
     if not whole:
         sink.flush()
@@ -222,8 +237,14 @@ async def _relay(
 
 
 async def _iterate(
-    connection: ClientConnection, body: AsyncIterator[bytes], sink: ClientSink, *, chunked: bool
+    connection: ClientConnection,
+    request: Request,
+    body: AsyncIterator[bytes],
+    sink: ClientSink,
+    *,
+    chunked: bool,
 ) -> None:
+    _bound(connection, request)
     sink.flush()
     async for chunk in body:
         if connection.transport is None:
@@ -235,10 +256,15 @@ async def _iterate(
 
 
 def _last_chunk(request: Request, trailers: list[Field]) -> bytes:
-    """Trailers travel on only to a client that said it would read them (RFC 9110, 6.5.1)."""
-    if not trailers or "trailers" not in request.headers.get("TE", "").lower():
+    """Trailers travel on only to a client that said it would read them, and none that frames."""
+    if not trailers or not request.wants_trailers:
         return _LAST_CHUNK
-    return b"0\r\n" + render(trailers) + b"\r\n"
+    kept = [field for field in trailers if LOWER[field[0]] not in _NEVER_TRAILING]
+    return b"0\r\n" + render(kept) + b"\r\n"
+
+
+_NEVER_TRAILING = HOP_BY_HOP | {b"content-length", b"host", b"set-cookie"}
+"""What a client might obey though it stands behind the body (RFC 9110, 6.5.1)."""
 
 
 class _DateCache:

@@ -1,7 +1,8 @@
-"""The client's request: aiohttp's, with the ways closed that would take the body from the forwarder."""
+"""The client's request: aiohttp's, less the ways that would take the body from the forwarder."""
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -13,6 +14,9 @@ from proxy.headers import end_to_end, render
 from proxy.plugin.exchange import EXCHANGE
 
 if TYPE_CHECKING:
+    from aiohttp.http_parser import RawRequestMessage
+    from aiohttp.streams import StreamReader
+
     from proxy.plugin.exchange import Exchange
     from proxy.server.protocol import ClientConnection
     from proxy.server.tunnel import UpgradeTunnel
@@ -25,25 +29,58 @@ _STATUSES = frozenset(HTTPStatus)
 class Request(web.BaseRequest):
     """What every handler gets. It is never edited: `request[EXCHANGE].outgoing` is.
 
-    aiohttp's own body readers hang under `Expect: 100-continue`, cap at 1 MiB and leave the forwarder
-    an empty stream; so they raise here, and name the way that works.
+    aiohttp's own body readers hang under `Expect: 100-continue`, cap at 1 MiB and leave the
+    forwarder an empty stream; so they raise here, and name the way that works.
 
-    What stands beside aiohttp's attributes is the gateway's own record of this request; defaults are
-    on the class, since most requests change few. `route` is the runtime's route, None where no route
-    took the request; `prefix` the public prefix that was stripped; `forwarded_lines` the finished lines
-    that tell the upstream who came; `leases` what must be given back when all is over.
+    What stands beside aiohttp's attributes is the gateway's own record of this request; defaults
+    are on the class, since most requests change few. `route` is the runtime's route, None where no
+    route took the request; `prefix` the public prefix that was stripped; `forwarded_lines` the
+    finished lines that tell the upstream who came; `rewrites` the candidate and the raw path of a
+    route that rewrites; `wants_trailers` whether the client reads what comes behind a body
+    (RFC 9110, 6.5.1); `leases` what must be given back when all is over.
     """
+
+    _payload_writer: Any = None
+    _task: Any = None
+    _loop: Any = None
+    _client_max_size = 0
+    _client_max_fields = 0
 
     exchange: Exchange
     route: Any = None
     prefix: str = ""
     forwarded_lines: bytes = b""
+    rewrites: tuple[Any, str] = (None, "")
     sent_host: str = ""
     leases: tuple[Any, ...] = ()
     upgrade: bool = False
     wants_trailers: bool = False
     tunnel: UpgradeTunnel | None = None
     keep: bool = False
+
+    def __init__(
+        self, message: RawRequestMessage, payload: StreamReader, connection: ClientConnection
+    ) -> None:
+        # What aiohttp's own constructor sets, less what it derives for an absolute target: the
+        # gateway reduces that itself. No writer, since the gateway relays answers. No task: a
+        # request that knows its task makes a cycle.
+        self._message = message
+        self._protocol = connection
+        self._payload = payload
+        self._headers = message.headers
+        self._method = message.method
+        self._version = message.version
+        self._rel_url = message.url
+        self._cache = {}
+        self._state = {}
+        self._transport_peername = connection.peername
+        self._transport_sslcontext = connection.ssl_context
+        self._transport_sockname = connection.sockname
+
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:  # type: ignore[override]
+        # Old middlewares ask for `request.loop`.
+        return asyncio.get_running_loop()
 
     def attach(self, exchange: Exchange) -> None:
         """Make `exchange` this request's, for the gateway and for plugins."""
@@ -68,7 +105,7 @@ class Request(web.BaseRequest):
     @property
     def fields(self) -> tuple[tuple[bytes, bytes], ...]:
         """The raw header fields as they were sent."""
-        return self._message.raw_headers  # type: ignore[no-any-return]
+        return self._message.raw_headers
 
     @property
     def chunked(self) -> bool:

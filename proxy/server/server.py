@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from aiohttp import http_parser, web
+from aiohttp.web_protocol import RequestHandler
 
 from proxy.config.models import ServerLimits, ServerTimeouts
 from proxy.errors import ConfigError, GatewayError
@@ -90,11 +91,14 @@ class GatewayServer(web.Server):
         self._by_address[address] += 1
         return True
 
-    def dismiss(self, address: str) -> None:
-        """Count one connection less."""
-        self._by_address[address] -= 1
-        if self._by_address[address] <= 0:
-            del self._by_address[address]
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        """Count one connection less, where it was one: a refused connection was never counted."""
+        if handler in self._connections and isinstance(handler, ClientConnection):
+            address = handler.address
+            self._by_address[address] -= 1
+            if self._by_address[address] <= 0:
+                del self._by_address[address]
+        super().connection_lost(handler, exc)
 
     def _bound(self) -> int:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

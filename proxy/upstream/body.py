@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from proxy.config.models import Timeouts
+from proxy.errors import GatewayError
 from proxy.headers import Field
-from proxy.upstream.connection import Connection, Sink
+from proxy.plugin.exchange import Attempt
+from proxy.upstream.connection import Connection
+from proxy.upstream.holding import Sink
 from proxy.upstream.pool import Upstream
 from proxy.upstream.target import Target
 
@@ -17,13 +21,20 @@ class Lease:
     to the pool, any other closes it.
     """
 
-    __slots__ = ("_ended", "connection", "target", "upstream")
+    __slots__ = ("connection", "ended", "target", "upstream")
 
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
         self.target: Target | None = None
         self.connection: Connection | None = None
-        self._ended = False
+        self.ended = False
+
+    async def connect(self, timeouts: Timeouts, attempt: Attempt, started: float) -> Connection:
+        """Open a connection to `target` and hold it. Raises GatewayError."""
+        assert self.target is not None
+        connection = await self.upstream.connect(self.target, timeouts, attempt, started)
+        self.connection = connection
+        return connection
 
     def drop(self) -> None:
         """Close the connection and keep the slot, for another try."""
@@ -33,9 +44,9 @@ class Lease:
 
     def end(self) -> None:
         """Give slot and connection back."""
-        if self._ended:
+        if self.ended:
             return
-        self._ended = True
+        self.ended = True
         if self.connection is not None and self.target is not None:
             self.upstream.give_back(self.target, self.connection)
         self.upstream.leave()
@@ -63,20 +74,23 @@ class UpstreamBody:
         """What came behind the last chunk."""
         return self._connection.trailers
 
-    def whole(self) -> bytes | None:
-        """Return the body when all of it is here and its length was announced, else None."""
-        return None if self.length is None else self._connection.take_whole()
-
     def relay_at_once(self, sink: Sink) -> bool:
         """Feed what is here to `sink`. Return whether that was all. Raises GatewayError."""
+        if self._lease.ended:
+            raise _discarded()
         return self._connection.relay_at_once(sink)
 
     async def relay(self, sink: Sink) -> None:
         """Feed all of it to `sink`. Raises GatewayError when it breaks off."""
         await self._connection.relay(sink)
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return aiter(self._connection)
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._lease.ended:
+            raise _discarded()
+        async for chunk in self._connection:
+            yield chunk
+            if self._lease.ended:
+                raise _discarded()
 
     def pause(self) -> None:
         """Hold: the client is behind."""
@@ -89,3 +103,8 @@ class UpstreamBody:
     def close(self) -> None:
         """Drop what is left of the body."""
         self._lease.end()
+
+
+def _discarded() -> GatewayError:
+    """Its connection may serve another exchange by now, whose body is nobody's business here."""
+    return GatewayError("gateway_failed", log="the body of a discarded answer was read")

@@ -7,6 +7,7 @@ import random
 from collections import Counter, deque
 from collections.abc import Iterable
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from proxy.config.models import TargetSpec, Timeouts, UpstreamSpec
 from proxy.errors import GatewayError
@@ -15,7 +16,9 @@ from proxy.plugin.exchange import Attempt
 from proxy.upstream.connection import Connection
 from proxy.upstream.resolver import Resolver
 from proxy.upstream.target import Target
-from proxy.upstream.tls import client_context
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 
 class Upstream:
@@ -25,11 +28,15 @@ class Upstream:
     one. Every slot that `enter` gave must be given back by `leave`.
     """
 
-    def __init__(self, spec: UpstreamSpec) -> None:
+    def __init__(self, spec: UpstreamSpec, context: SSLContext | None) -> None:
+        """`context` is None where no target speaks TLS."""
         self.spec = spec
         self.name = spec.name
+        self.context = context
         resolver = Resolver(spec.resolve_ttl)
         self.targets = tuple(self._target(target, resolver) for target in spec.targets)
+        self._keepalive = spec.keepalive
+        self._young = spec.max_age * 0.9
         self.in_flight = 0
         self.retries: Counter[str] = Counter()
         self._next = 0
@@ -37,15 +44,12 @@ class Upstream:
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._sweeper: asyncio.TimerHandle | None = None
         self._owners = 0
-        self.failing: str | None = None
-        self.reached = False
 
     def __repr__(self) -> str:
         return f"<Upstream {self.name} in_flight={self.in_flight} open={len(self._open)}>"
 
     def _target(self, target: TargetSpec, resolver: Resolver) -> Target:
-        context = client_context(self.spec.tls) if target.scheme == "https" else None
-        return Target(target, self.spec.tls, resolver, context)
+        return Target(target, self.spec.tls, resolver, self.context)
 
     # -- slots
 
@@ -99,23 +103,26 @@ class Upstream:
     # -- connections
 
     def choose(self, tried: Iterable[Target] = ()) -> Target:
-        """Return the next target in turn, one that was not tried where there is one."""
+        """Return the next target in turn, one that was not tried where there is one.
+
+        Another try takes nobody's turn: else a dead target among two would be the first for all.
+        """
         targets = self.targets
         if len(targets) == 1:
             return targets[0]
-        for _ in targets:
-            target = targets[self._next % len(targets)]
+        at = self._next % len(targets)
+        if not tried:
             self._next += 1
-            if target not in tried:
-                break
-        return target
+            return targets[at]
+        in_turn = targets[at:] + targets[:at]
+        return next((target for target in in_turn if target not in tried), targets[at])
 
     def reuse(self, target: Target) -> Connection | None:
         """Return the target's most recent idle connection that is still good, or None."""
         idle = target.idle
         while idle:
             connection = idle.pop()
-            if not connection.closed and not self._stale(connection):
+            if not connection.closed and monotonic() - connection.idle_since < self._keepalive:
                 return connection
             connection.close()
         return None
@@ -124,35 +131,30 @@ class Upstream:
         self, target: Target, timeouts: Timeouts, attempt: Attempt, started: float
     ) -> Connection:
         """Open a connection to `target`. Raises GatewayError; `failing` shows it to the operator."""
-        try:
-            connection = await target.connect(timeouts, attempt, started)
-        except GatewayError as error:
-            self.failing = error.code
-            raise
-        self.failing = None
-        self.reached = True
+        connection = await target.connect(timeouts, attempt, started)
         connection.on_closed = self._open.discard
         self._open.add(connection)
         return connection
 
     def give_back(self, target: Target, connection: Connection) -> None:
         """Keep a connection for the next exchange when it may be used again, else close it."""
-        if not connection.reusable or self._too_old(connection) or not self._owners:
+        now = monotonic()
+        old = now - connection.born > self._young and self._too_old(connection, now)
+        if old or not connection.reusable or not self._owners:
             connection.close()
             return
         connection.busy = False
-        connection.idle_since = monotonic()
+        connection.idle_since = now
         target.idle.append(connection)
         if self._sweeper is None:
             self._schedule_sweep()
 
     def _stale(self, connection: Connection) -> bool:
-        return monotonic() - connection.idle_since > self.spec.keepalive
+        return monotonic() - connection.idle_since > self._keepalive
 
-    def _too_old(self, connection: Connection) -> bool:
+    def _too_old(self, connection: Connection, now: float) -> bool:
         # Jitter spreads the reconnects of connections that were opened together.
-        age = monotonic() - connection.born
-        return age > self.spec.max_age * 0.9 and age > self.spec.max_age * random.uniform(0.9, 1.1)  # noqa: S311
+        return now - connection.born > self.spec.max_age * random.uniform(0.9, 1.1)  # noqa: S311
 
     def _schedule_sweep(self) -> None:
         loop = asyncio.get_running_loop()
@@ -190,6 +192,12 @@ class Upstream:
             for connection in target.idle:
                 connection.close()
             target.idle.clear()
+
+    @property
+    def failing(self) -> str | None:
+        """Why no target can be reached, None while one can, as far as the last tries tell."""
+        codes = [target.failing for target in self.targets]
+        return None if None in codes else codes[0]
 
     @property
     def used(self) -> bool:

@@ -6,10 +6,14 @@ import asyncio
 import ipaddress
 import socket
 from dataclasses import dataclass
+from typing import cast
 
 from proxy.errors import GatewayError
 
 SocketAddress = tuple[socket.AddressFamily, tuple[str | int, ...]]
+
+AFTER_FAILURE = 5.0
+"""Seconds for which the last good answer serves after a look-up that failed."""
 
 
 @dataclass(slots=True)
@@ -23,6 +27,7 @@ class Resolver:
 
     The system's resolver tells no TTL, so an answer is used for `ttl` seconds. A name that stops
     resolving keeps its last addresses: a broken DNS server must not take the services with it.
+    An address that refused is looked up again at once: containers move.
     """
 
     def __init__(self, ttl: float = 30.0) -> None:
@@ -46,25 +51,44 @@ class Resolver:
         task = self._looking.get(key)
         if task is None:
             task = self._looking[key] = asyncio.ensure_future(self._look_up(host, port))
-            task.add_done_callback(lambda _: self._looking.pop(key, None))
+            task.add_done_callback(lambda done: self._looked_up(key, done))
         # One waiter's leaving must not end the look-up for the others.
         return await asyncio.shield(task)
+
+    def _looked_up(
+        self, key: tuple[str, int], done: asyncio.Task[tuple[SocketAddress, ...]]
+    ) -> None:
+        self._looking.pop(key, None)
+        if not done.cancelled():
+            done.exception()  # all who waited may have left
 
     async def _look_up(self, host: str, port: int) -> tuple[SocketAddress, ...]:
         loop = asyncio.get_running_loop()
         try:
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError as error:
-            return self._last_good(host, port, error)
-        addresses = tuple(dict.fromkeys((family, address) for family, _, _, _, address in found))
+            known = self.last_good(host, port)
+            if known is None:
+                raise GatewayError("upstream_unresolved", log=f"{host}: {error.strerror}") from None
+            return known
+        distinct = dict.fromkeys((family, address) for family, _, _, _, address in found)
+        addresses = cast("tuple[SocketAddress, ...]", tuple(distinct))
         self._known[host, port] = _Known(addresses, loop.time() + self._ttl)
         return addresses
 
-    def _last_good(self, host: str, port: int, error: OSError) -> tuple[SocketAddress, ...]:
+    def last_good(self, host: str, port: int) -> tuple[SocketAddress, ...] | None:
+        """Return what the name meant last, to be used for a while: the look-up failed, or hangs."""
         known = self._known.get((host, port))
         if known is None:
-            raise GatewayError("upstream_unresolved", log=f"{host}: {error.strerror}") from None
+            return None
+        known.until = asyncio.get_running_loop().time() + min(self._ttl, AFTER_FAILURE)
         return known.addresses
+
+    def doubt(self, host: str, port: int) -> None:
+        """Look the name up at the next connection: nothing answers where it pointed to."""
+        known = self._known.get((host, port))
+        if known is not None:
+            known.until = 0.0
 
 
 def _literal(host: str, port: int) -> SocketAddress | None:

@@ -18,9 +18,23 @@ T = TypeVar("T")
 
 
 class Target:
-    """A target and its idle connections, the most recently used last."""
+    """A target and its idle connections, the most recently used last.
 
-    __slots__ = ("_context", "_resolver", "_server_name", "authority", "idle", "label", "spec")
+    `failing` is the code of the last try to connect when that failed, for the operator; `reached`
+    tells whether any try ever succeeded.
+    """
+
+    __slots__ = (
+        "_context",
+        "_resolver",
+        "_server_name",
+        "authority",
+        "failing",
+        "idle",
+        "label",
+        "reached",
+        "spec",
+    )
 
     def __init__(
         self, spec: TargetSpec, tls: UpstreamTls, resolver: Resolver, context: ssl.SSLContext | None
@@ -29,8 +43,10 @@ class Target:
         self.label = str(spec)
         self.authority = spec.authority
         self.idle: list[Connection] = []
+        self.failing: str | None = None
+        self.reached = False
         self._resolver = resolver
-        self._context = context
+        self._context = context if spec.scheme == "https" else None
         self._server_name = tls.server_name or spec.host
 
     def __repr__(self) -> str:
@@ -38,18 +54,35 @@ class Target:
 
     async def connect(self, timeouts: Timeouts, attempt: Attempt, started: float) -> Connection:
         """Open a connection: resolve, connect, TLS. Raises GatewayError with the step's own code."""
-        spec = self.spec
-        addresses = await _within(
-            timeouts.resolve,
-            self._resolver.resolve(spec.host, spec.port),
-            "upstream_resolve_timeout",
-        )
+        try:
+            connection = await self._open(timeouts, attempt, started)
+        except GatewayError as error:
+            self.failing = error.code
+            self._resolver.doubt(self.spec.host, self.spec.port)
+            raise
+        self.failing = None
+        self.reached = True
+        return connection
+
+    async def _open(self, timeouts: Timeouts, attempt: Attempt, started: float) -> Connection:
+        addresses = await self._addresses(timeouts)
         attempt.resolved = now_since(started)
         sock = await _within(timeouts.connect, _connect_any(addresses), "upstream_connect_timeout")
         attempt.connected = now_since(started)
         connection = await self._adopt(sock, timeouts)
         attempt.secured = now_since(started) if self._context is not None else None
         return connection
+
+    async def _addresses(self, timeouts: Timeouts) -> tuple[SocketAddress, ...]:
+        host, port = self.spec.host, self.spec.port
+        looked_up = self._resolver.resolve(host, port)
+        try:
+            return await _within(timeouts.resolve, looked_up, "upstream_resolve_timeout")
+        except GatewayError as error:
+            known = self._resolver.last_good(host, port)
+            if known is None or error.code != "upstream_resolve_timeout":
+                raise
+            return known
 
     async def _adopt(self, sock: socket.socket, timeouts: Timeouts) -> Connection:
         loop = asyncio.get_running_loop()

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import gc
 import textwrap
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,10 @@ from proxy.cli.hosting import Host
 from proxy.config.load import load_or_raise
 from proxy.config.models import Config
 from proxy.plugin.catalog import Catalog
+from tests.functional import plugins_for_tests
+from tests.functional import probe
 from tests.functional.kit import Gateway, RawUpstream, RecordingUpstream, Script
+from tests.functional.plugins_for_tests import Behaviour, Setup
 
 MakeGateway = Callable[..., Awaitable[Gateway]]
 
@@ -49,7 +53,8 @@ async def raw_upstream() -> AsyncIterator[Callable[[Script], Awaitable[RawUpstre
 async def gateway(tmp_path: Path) -> AsyncIterator[MakeGateway]:
     """Run gateways through the production runner: `await gateway(yaml, NAME="environment value")`.
 
-    The YAML needs no `gateway:` section; listeners get free ports. Afterwards nothing may be left:
+    The YAML needs no `gateway:` section; listeners get free ports. Upstreams see no connection but
+    those of requests, unless `probe`. Afterwards nothing may be left:
     no request in flight, no old snapshot, no task.
     """
     running: list[Gateway] = []
@@ -60,6 +65,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[MakeGateway]:
         *,
         control: bool = False,
         watch: bool = False,
+        probe: bool = False,
         grace: str = "0s",
         drain: str = "2s",
         **environment: str,
@@ -74,7 +80,9 @@ async def gateway(tmp_path: Path) -> AsyncIterator[MakeGateway]:
         )
         files = [str(path), str(own)]
         config, catalog = await asyncio.to_thread(_load, files, environment)
-        host = Host(config, files, environment, catalog, lambda found: found, watch=watch)
+        host = Host(
+            config, files, environment, catalog, lambda found: found, watch=watch, probe=probe
+        )
         await host.start()
         made = Gateway(host, path)
         running.append(made)
@@ -103,3 +111,43 @@ async def _settle(before: set[asyncio.Task[object]]) -> None:
                 await asyncio.sleep(0.01)
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
     assert not left, f"tasks are left: {left}"
+
+
+@pytest.fixture
+def behave() -> Iterator[Callable[[Behaviour], Behaviour]]:
+    """Say what a plugin of this test does: `@behave` under the function's name in the chain."""
+
+    def register(function: Behaviour) -> Behaviour:
+        plugins_for_tests.BEHAVIOURS[function.__name__] = function
+        return function
+
+    yield register
+    plugins_for_tests.BEHAVIOURS.clear()
+
+
+@pytest.fixture
+def at_setup() -> Iterator[Callable[[Setup], Setup]]:
+    """Say what a plugin of this test does at setup: `@at_setup` under the function's name."""
+
+    def register(function: Setup) -> Setup:
+        plugins_for_tests.SETUPS[function.__name__] = function
+        return function
+
+    yield register
+    plugins_for_tests.SETUPS.clear()
+    plugins_for_tests.READY.clear()
+
+
+@pytest.fixture
+def notes() -> Iterator[list[Any]]:
+    """What the plugins of this test wrote down."""
+    plugins_for_tests.NOTES.clear()
+    yield plugins_for_tests.NOTES
+    plugins_for_tests.NOTES.clear()
+
+
+@pytest.fixture(autouse=True)
+def forgotten_exchanges() -> None:
+    """Begin with nothing that another test's probe saw."""
+    probe.RUNNING.clear()
+    probe.FINISHED.clear()

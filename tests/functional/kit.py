@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,18 @@ class Gateway:
     ) -> Reply:
         """Send a plain request on a connection of its own and return the answer."""
         return await self.ask(request(target, *headers, method=method, body=body))
+
+    async def admin(self, page: str, host: str = "localhost") -> Reply:
+        """Ask the admin listener for a page."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.admin_port)
+        client = RawClient(reader, writer)
+        self.clients.append(client)
+        client.send(f"GET {page} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        return await client.reply()
+
+    async def reload(self) -> str | None:
+        """Load the files again. Return None, or why they were refused."""
+        return await self.host.reloader.reload("test")
 
     async def stop(self) -> None:
         for client in self.clients:
@@ -165,10 +178,10 @@ class RawUpstream:
         self.requests: list[bytes] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+    async def start(self, tls: ssl.SSLContext | None = None) -> None:
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=tls)
         self.port = self._server.sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

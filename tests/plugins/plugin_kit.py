@@ -165,7 +165,7 @@ def request_of(
 def upstream_answer(*fields: tuple[str, str], status: int = 200) -> Answer:
     """Return an answer as the forwarder makes it."""
     raw: list[Field] = [(encode(name), encode(value)) for name, value in fields]
-    return Answer.from_upstream(status, "Some Reason", raw, None)
+    return Answer.from_upstream(status, "Some Reason", raw, b"")
 
 
 def handler_of(answer: Answer | None = None) -> Handler:

@@ -11,8 +11,8 @@ from multidict import CIMultiDict
 from plugin_kit import Found, Kit, Route, finish, handler_of, request_of, upstream_answer
 
 from plugins.access_log import AccessLog
-from plugins.access_log.line import Clock, visible
-from proxy import EXCHANGE, Attempt, ConfigError, GatewayError, Principal
+from plugins.access_log.line import LONGEST, Clock
+from proxy import EXCHANGE, Attempt, ConfigError, GatewayError, Principal, printable
 
 ENDED = {"status": 200, "ended": 0.0305, "sent": 95, "received": 7}
 
@@ -171,7 +171,7 @@ async def test_text_lines_are_key_value_pairs(kit: Kit, tmp_path: Path) -> None:
 
 @given(st.text())
 def test_no_value_holds_what_a_terminal_or_a_parser_obeys(text: str) -> None:
-    assert visible(text).isprintable()
+    assert printable(text).isprintable()
 
 
 @pytest.mark.parametrize("format_name", ["json", "text"])
@@ -186,7 +186,7 @@ async def test_a_path_can_not_forge_a_line(kit: Kit, tmp_path: Path, format_name
 
 
 def test_long_values_are_cut() -> None:
-    assert len(visible("x" * 10_000)) == 512
+    assert len(printable("x" * 10_000, LONGEST)) == 512
 
 
 def test_the_time_is_rfc_3339_to_the_millisecond() -> None:

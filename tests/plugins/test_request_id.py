@@ -34,8 +34,11 @@ async def test_an_upstreams_own_id_is_replaced(kit: Kit) -> None:
 
 
 async def test_an_untrusted_clients_id_is_not_used(kit: Kit) -> None:
-    request = request_of(headers={"X-Request-Id": "mine"}, sent_on={"x-request-id": "mine"})
-    await kit.make(RequestId)(request, handler_of())
+    # The header is protected: what the client sent is on the request alone, never sent on.
+    plugin = kit.make(RequestId)
+    assert plugin.protects == {"x-request-id"}
+    request = request_of(headers={"X-Request-Id": "mine"})
+    await plugin(request, handler_of())
     exchange = request[EXCHANGE]
     assert exchange.request_id != "mine"
     assert exchange.outgoing.headers.getall("X-Request-Id") == [exchange.request_id]

@@ -1,0 +1,53 @@
+"""The pages that plugins serve under the gateway's own paths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from proxy.errors import ConfigError
+from proxy.plugin.base import Handler
+
+Key = tuple[str, str]
+"""Method and path, as the request has them."""
+
+Fold = Callable[[Handler], Handler]
+
+
+class OwnPages:
+    """Handlers by method and path, put where requests find them as soon as there is a chain.
+
+    A plugin whose dependency was away at the start serves its pages later than others.
+    """
+
+    def __init__(self, base_path: str) -> None:
+        self._base = base_path
+        self._handlers: dict[Key, Handler] = {}
+        self._fold: Fold | None = None
+        self.found: dict[Key, Handler] = {}
+
+    def add(self, key: Key, handler: Handler) -> None:
+        """Serve `<base_path>/_<path>`. Raises ConfigError when another plugin does."""
+        if key in self._handlers:
+            raise ConfigError(f"another plugin serves {key[0]} _{key[1]} already")
+        self._handlers[key] = handler
+        if self._fold is not None:
+            self.found[self._full(key)] = self._fold(handler)
+
+    def remove(self, key: Key) -> None:
+        """Serve it no longer."""
+        del self._handlers[key]
+        self.found.pop(self._full(key), None)
+
+    def open(self, fold: Fold) -> None:
+        """Put every page inside the chain that `fold` puts around it, those of later too."""
+        self._fold = fold
+        for key, handler in self._handlers.items():
+            self.found[self._full(key)] = fold(handler)
+
+    def clear(self) -> None:
+        """Serve nothing."""
+        self._handlers.clear()
+        self.found.clear()
+
+    def _full(self, key: Key) -> Key:
+        return key[0], f"{self._base}/_{key[1]}"

@@ -1,0 +1,55 @@
+"""`brain demo` serves, and every line that it prints works as it stands."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from proxy.demo import DEMO_KEY, curl_lines
+from tests.cli.kit import environment, free_port
+
+
+def works(line: str) -> str:
+    """Run one line in a shell; return what went wrong, "" for nothing."""
+    done = subprocess.run(
+        ["sh", "-c", line], capture_output=True, text=True, timeout=10, check=False
+    )
+    failed = done.returncode or not done.stdout.strip() or "curl:" in done.stderr
+    return f"{line}\n{done.stdout}{done.stderr}" if failed else ""
+
+
+def test_the_printed_lines_work(tmp_path: Path) -> None:
+    listen, admin = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    with subprocess.Popen(
+        [sys.executable, "-m", "proxy", "demo", "--listen", listen, "--admin", admin],
+        cwd=tmp_path,
+        env=environment(PYTHONUNBUFFERED="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as demo:
+        assert demo.stdout is not None
+        try:
+            printed = list(up_to("Ctrl-C", demo.stdout))
+            commands = [line for line in printed if line and not line.startswith("#")]
+            assert commands == [line for _, line in curl_lines(f"http://{listen}", DEMO_KEY)]
+            with ThreadPoolExecutor(4) as pool:
+                assert [wrong for wrong in pool.map(works, commands) if wrong] == []
+        finally:
+            demo.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+            demo.send_signal(signal.SIGINT)  # asked twice: without the grace
+            code = demo.wait(10)
+    assert code == 0
+
+
+def up_to(last: str, lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        yield line.rstrip("\n")
+        if last in line:
+            return

@@ -1,0 +1,84 @@
+"""`brain status` and `brain reload` on a running gateway, and where there is none."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.kit import ROOT, GatewayProcess, brain
+
+SERVICES = 'services:\n  echo: {upstream: "http://127.0.0.1:9", public: true}\n'
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[GatewayProcess]:
+    process = GatewayProcess(
+        tmp_path, SERVICES, "--no-watch", settings="  shutdown: {grace: 0s, drain: 1s}\n"
+    )
+    yield process
+    assert process.end() == 0
+    assert "Traceback" not in process.log
+
+
+@pytest.mark.parametrize("command", [["status"], ["status", "--quiet"], ["reload"]])
+def test_without_a_gateway_the_exit_code_is_4(command: list[str], tmp_path: Path) -> None:
+    done = brain(*command, "--control", tmp_path / "none.sock", cwd=tmp_path)
+    assert done.returncode == 4
+    assert "Traceback" not in done.stderr
+    assert (done.stdout + done.stderr == "") == ("--quiet" in command)
+
+
+def test_status_tells_and_reload_reloads(running: GatewayProcess) -> None:
+    assert running.status()["status"] == "serving"
+    assert running.ask("status").returncode == 0
+    # `--quiet` comes first where the health check has it; both orders are the same command.
+    assert brain("status", "--quiet", "--control", running.control, cwd=ROOT).returncode == 0
+    assert running.ask("status", "--quiet").returncode == 0
+    before = running.status()["revision"]
+    running.write(SERVICES + '  more: {upstream: "http://127.0.0.1:9", public: true}\n')
+    done = running.ask("reload")
+    assert done.returncode == 0
+    assert done.stdout.strip() == f"revision {running.status()['revision']}"
+    assert running.status()["revision"] != before
+    running.write(SERVICES + "nonsense: 1\n")
+    refused = running.ask("reload")
+    assert refused.returncode == 1
+    assert "unknown key 'nonsense'" in refused.stderr
+    assert running.status()["reloads"] == {"ok": 1, "refused": 1}
+
+
+def test_the_logs_settings_follow_a_reload(running: GatewayProcess) -> None:
+    assert json.loads(running.log.splitlines()[-1])["level"] == "info"
+    running.write(SERVICES + "log: {format: text, level: warning}\n")
+    assert running.ask("reload").returncode == 0
+    running.write(SERVICES + "nonsense: 1\n")
+    assert running.ask("reload").returncode == 1
+    last = running.log.splitlines()[-1]
+    assert not last.startswith("{")
+    assert "brain.reload" in last
+    assert "reloaded (command)" not in running.log, "info is below the level by then"
+
+
+def test_the_health_check_imports_next_to_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-X", "importtime", "-m", "proxy", "status", "--quiet"),
+            *("--control", str(tmp_path / "none.sock")),
+        ],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 4
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "socket" in imported
+    heavy = {"aiohttp", "asyncio", "click", "yaml", "ssl", "logging", "typing_extensions"}
+    assert not imported & heavy
