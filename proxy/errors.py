@@ -211,7 +211,7 @@ class ConfigError(Exception):
         super().__init__(message)
 
 
-class Unavailable(Exception):  # noqa: N818  a state of the world, not a mistake
+class Unavailable(Exception):
     """A dependency is away: raised in `setup`, which is tried again, or on the way of a request.
 
     What needs the plugin answers 503 with `code`; the message is for the log and for /ready.

@@ -99,6 +99,16 @@ def clean_value(name: str, value: str) -> str:
     return value
 
 
+def wire_field(name: str, value: str) -> Field:
+    """Return a field of text as it goes on the wire. Raises as `clean_value` does."""
+    return _wire_name(name), encode(clean_value(name, value))
+
+
+@lru_cache(maxsize=1024)
+def _wire_name(name: str) -> bytes:
+    return encode(name)
+
+
 def encode(text: str) -> bytes:
     """Return the bytes that were read as `text`."""
     return text.encode("utf-8", "surrogateescape")

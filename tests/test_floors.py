@@ -18,8 +18,10 @@ import proxy
 ROOT = Path(__file__).parent.parent
 
 FLOORS = (
-    "errors headers paths templates units timer tasks forwarded rewriting logs log_lines text"
-    " version resources",
+    (
+        "errors headers paths templates units timer tasks forwarded rewriting logs log_lines text "
+        "version resources"
+    ),
     "plugin ports",
     "config",
     "upstream server",

@@ -30,7 +30,9 @@ def refuse_secrets(problems: Problems, option: str, names: Sequence[str]) -> Non
 
 def picked(values: MultiMapping[str], names: Sequence[str]) -> Mapping[str, str] | None:
     """Return the listed values that are there, repeated ones joined; None when there are none."""
-    found = {name: printable(", ".join(values.getall(name)), LONGEST) for name in names if name in values}
+    found = {
+        name: printable(", ".join(values.getall(name)), LONGEST) for name in names if name in values
+    }
     return found or None
 
 
@@ -38,5 +40,9 @@ def picked_of_answer(answer: Answer | None, names: Sequence[str]) -> Mapping[str
     """Return the listed headers of an answer, the first of each; its raw way is kept."""
     if answer is None or not names:
         return None
-    found = {name: printable(value, LONGEST) for name in names if (value := answer.header(name)) is not None}
+    found = {
+        name: printable(value, LONGEST)
+        for name in names
+        if (value := answer.header(name)) is not None
+    }
     return found or None

@@ -9,7 +9,7 @@ from time import perf_counter
 from msgspec import Struct
 
 from plugins.access_log.phases import Phases, phases
-from proxy import Attempt, Exchange, Principal, printable
+from proxy import Attempt, Exchange, GatewayError, Principal, printable
 
 LONGEST = 512
 """Characters of a value that a client can make as long as it likes; the rest is cut."""
@@ -22,7 +22,8 @@ class Line(Struct, omit_defaults=True, gc=False):
 
     `time` is when the exchange ended. `path` is the canonical view, without the query. `attempts`
     counts all tries; `target` and `reused` are the last one's. `received`, `sent`: body bytes from
-    and to the client. `ms`: milliseconds. `code`, `side`: the error's.
+    and to the client. `ms`: milliseconds. `code`, `side`: the error's; `note`: what it tells the
+    log alone, such as the nearest route of a 404.
     """
 
     time: str
@@ -42,6 +43,7 @@ class Line(Struct, omit_defaults=True, gc=False):
     target: str = ""
     code: str | None = None
     side: str | None = None
+    note: str | None = None
     subject: str | None = None
     tenant: str | None = None
     request_headers: Mapping[str, str] | None = None
@@ -90,10 +92,15 @@ def line_of(exchange: Exchange, now: str) -> Line:
         last.target,
     )
     if exchange.error is not None:
-        line.code, line.side = exchange.error.code, exchange.error.side.value
+        _add_error(line, exchange.error)
     if exchange.principal is not None:
         _add_principal(line, exchange.principal)
     return line
+
+
+def _add_error(line: Line, error: GatewayError) -> None:
+    line.code, line.side = error.code, error.side.value
+    line.note = printable(error.log, LONGEST) if error.log else None
 
 
 def _add_principal(line: Line, principal: Principal) -> None:

@@ -70,7 +70,9 @@ class Pages:
     async def metrics(self, accept: str = "") -> Page:
         """Return the registry in the format that the scraper asks for."""
         # Thousands of routes take a while to write out: the loop goes on meanwhile.
-        body, content_type = await asyncio.to_thread(self._gateway.shared.metrics.expose, accept)
+        body, content_type = await asyncio.to_thread(
+            lambda: self._gateway.shared.metrics.expose(accept)
+        )
         return Page(200, body, content_type)
 
     async def config(self, _accept: str = "") -> Page:

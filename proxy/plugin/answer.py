@@ -12,7 +12,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from proxy.errors import GatewayError, problem_body, proxy_status
-from proxy.headers import Field, clean_value, decode, encode, first
+from proxy.headers import Field, clean_value, decode, encode, first, wire_field
 from proxy.plugin.decoding import decoded
 from proxy.plugin.fields import CleanHeaders
 from proxy.plugin.streams import broken, chained, gather
@@ -103,18 +103,18 @@ class Answer(web.StreamResponse):
         `dated` tells that a Date is among the fields; `framed` whether a body's length is, None
         where there is no body and a length would speak of another one.
         """
-        answer = cls.__new__(cls)
-        answer._status = status
-        answer._reason = reason
-        answer.origin = "upstream"
-        answer._fields = fields
-        answer.dated = dated
-        answer.framed = framed
+        self = cls.__new__(cls)
+        self._status = status
+        self._reason = reason
+        self.origin = "upstream"
+        self._fields = fields
+        self.dated = dated
+        self.framed = framed
         if type(body) is bytes:
-            answer._content = body
+            self._content = body
         else:
-            answer._download = cast("Download", body)
-        return answer
+            self._download = cast("Download", body)
+        return self
 
     @classmethod
     def json(
@@ -205,7 +205,7 @@ class Answer(web.StreamResponse):
         if self._made_headers is not None:
             self._made_headers.add(name, value)
         else:
-            self._fields.append((encode(name), encode(clean_value(name, value))))
+            self._fields.append(wire_field(name, value))
 
     def set_cookie(self, name: str, value: str, **attributes: Any) -> None:
         """Set a cookie, replacing one that was set here before; an upstream's cookies stay.

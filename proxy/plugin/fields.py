@@ -34,7 +34,7 @@ class CleanHeaders(CIMultiDict[str]):
     def add(self, key: str, value: str) -> None:
         super().add(key, clean_value(key, value))
 
-    def setdefault(self, key: str, default: str = "") -> str:  # type: ignore[override]
+    def setdefault(self, key: str, default: str = "") -> str:
         return super().setdefault(key, clean_value(key, default))
 
     def extend(self, *args: Any, **kwargs: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote_plus, unquote_plus
 
 from proxy.errors import GatewayError
-from proxy.headers import Field, clean_value, encode, first, is_name
+from proxy.headers import Field, encode, first, is_name, wire_field
 from proxy.paths import split_target
 from proxy.plugin.fields import CleanHeaders
 from proxy.plugin.streams import broken, chained, gather
@@ -111,7 +111,7 @@ class Outgoing:
         if self._headers is not None:
             self._headers.add(name, value)
         else:
-            self._fields.append((encode(name), encode(clean_value(name, value))))
+            self._fields.append(wire_field(name, value))
 
     def wire_fields(self) -> Sequence[Field]:
         """Return the raw fields to send, without framing ones."""
@@ -176,7 +176,7 @@ class Outgoing:
         kept = [part for part in query[1:].split("&") if part and _parameter_name(part) != name]
         if value is not None:
             kept.append(f"{quote_plus(name)}={quote_plus(value)}")
-        self.target = path + ("?" + "&".join(kept) if kept else "")
+        self._set_target(path + ("?" + "&".join(kept) if kept else ""))
 
     @property
     def replayable(self) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from aiohttp.http import HttpVersion11
 
 from proxy import paths
 from proxy.config.models import Limits, Timeouts
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from proxy.runtime.snapshot import Snapshot
     from proxy.server.protocol import ClientConnection
     from proxy.server.request import Request
+
+    Caller = tuple[Client, str, str]
+    """The client, the X-Forwarded-For value that goes on, the prefix that was stripped before."""
 
     Found = tuple[Candidate, str, str | None]
     """A candidate, the canonical path, and the path to send, None where the route rewrites it."""
@@ -50,9 +55,9 @@ def begin(snapshot: Snapshot, connection: ClientConnection, request: Request) ->
             path = paths.canonical(raw_path) if raw_path != "*" else raw_path
             page = snapshot.pages.get((request.method, path))
             if page is not None:
-                _own_page(snapshot, connection, request, path, caller.client, started)
+                _own_page(snapshot, connection, request, path, caller[0], started)
                 return page
-            found = _find(snapshot, request, raw_path, path, caller.client.host)
+            found = _find(snapshot, request, raw_path, path, caller[0].host)
         # 4. the exchange
         return _routed(snapshot, connection, request, found, raw_path, query, caller, started)
     except GatewayError as error:
@@ -78,24 +83,16 @@ def _reduce(target: str, host: str) -> tuple[str, str]:
     return (behind if behind[:1] == "/" else "/" + behind), parts.netloc
 
 
-class Caller(NamedTuple):
-    """The client, the X-Forwarded-For value that goes on, the prefix that was stripped before."""
-
-    client: Client
-    chain: str
-    outer: str
-
-
 def _caller(
     snapshot: Snapshot, connection: ClientConnection, request: Request, host: str
 ) -> Caller:
     peer = connection.address
-    if peer not in snapshot.trusted:
-        return Caller(connection.client(host), peer, "")
+    if not snapshot.trusts or peer not in snapshot.trusted:
+        return connection.client(host), peer, ""
     told = client_of(peer, request.fields, snapshot.trusted)
     believed = told.host if told.host is not None and is_host(told.host) else host
     client = Client(told.address, told.scheme or connection.scheme, believed, trusted=True)
-    return Caller(client, told.chain, told.prefix)
+    return client, told.chain, told.prefix
 
 
 def _find(snapshot: Snapshot, request: Request, raw_path: str, path: str, host: str) -> Found:
@@ -180,7 +177,8 @@ def _upload(
         request.exchange,
         limits,
         timeouts,
-        expects="Expect" in request.headers,
+        # Of HTTP/1.0 an expectation is ignored (RFC 9110, 10.1.1).
+        expects="Expect" in request.headers and request.version == HttpVersion11,
     )
 
 
@@ -207,7 +205,7 @@ def unrouted(
     started: float,
 ) -> Handler:
     """Attach an exchange that has no route and return the global chain, which ends in `error`."""
-    client = _caller(snapshot, connection, request, request.headers.get("Host", "")).client
+    client = _caller(snapshot, connection, request, request.headers.get("Host", ""))[0]
     # An ambiguous path is not shown as if it had a canonical view.
     path = "" if error.code == "bad_path" else paths.split_target(request.target)[0]
     outgoing = Outgoing(request.method, path, [])

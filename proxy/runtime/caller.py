@@ -7,7 +7,7 @@ from time import perf_counter
 
 from proxy.config.models import Timeouts
 from proxy.errors import GatewayError
-from proxy.headers import HOP_BY_HOP, clean_value, encode, end_to_end, is_name, render
+from proxy.headers import HOP_BY_HOP, encode, end_to_end, is_name, render, wire_field
 from proxy.paths import join
 from proxy.plugin.answer import Answer
 from proxy.plugin.exchange import Attempt
@@ -99,7 +99,7 @@ def _fields(method: str, target: str, headers: Mapping[str, str], body: bytes) -
     """Return the field lines behind Host. Raises TypeError or ValueError for what is unclean."""
     if not is_name(method) or not is_target(target):
         raise ValueError("a request needs a method and a target that begins with a slash")
-    fields = [(encode(name), encode(clean_value(name, value))) for name, value in headers.items()]
+    fields = [wire_field(name, value) for name, value in headers.items()]
     if any(name.lower() in _OURS for name, _ in fields):
         raise ValueError("Host, framing and hop-by-hop headers belong to the gateway")
     if body or method in _WITH_EMPTY_LENGTH:

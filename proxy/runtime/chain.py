@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import cast
+from types import CodeType
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -36,27 +37,51 @@ def guarded(identity: str, handler: Handler) -> Handler:
         except Exception as error:  # whatever fails, the rest of the chain sees an Answer
             return refusal(request, error, identity)
 
-    return call
+    return never_raises(call)
 
 
 def link(held: Held, inner: Handler) -> Handler:
     """Return the plugin around `inner`."""
     plugin, identity = held.plugin, held.identity
 
-    async def call(request: web.BaseRequest) -> Answer:
+    def call(request: web.BaseRequest) -> Awaitable[Answer]:
         try:
             if held.unavailable is not None:
                 raise held.unavailable.refusal()
-            answer = await plugin(request, inner)
-            if type(answer) is not Answer:
-                answer = Answer.of(answer)
+            given = plugin(request, inner)
         except Exception as error:  # plugins fail closed
-            return refusal(request, error, identity)
-        if answer.origin == "plugin":
-            answer.origin = identity
-        return answer
+            return _at_once(refusal(request, error, identity))
+        # A plain function that returned the rest of the chain as it is: that never raises.
+        if getattr(given, "cr_code", None) in _NEVER_RAISE:
+            return given
+        return _link(request, given, identity)
 
     return call
+
+
+async def _link(request: web.BaseRequest, given: Awaitable[Answer], identity: str) -> Answer:
+    try:
+        answer = await given
+        if type(answer) is not Answer:
+            answer = Answer.of(answer)
+    except Exception as error:  # plugins fail closed
+        return refusal(request, error, identity)
+    if answer.origin == "plugin":
+        answer.origin = identity
+    return answer
+
+
+async def _at_once(answer: Answer) -> Answer:
+    return answer
+
+
+_NEVER_RAISE: set[CodeType] = {_link.__code__, _at_once.__code__}
+
+
+def never_raises(handler: Callable[[web.BaseRequest], Coroutine[Any, Any, Answer]]) -> Handler:
+    """Mark a coroutine function as one that turns its errors into Answers itself."""
+    _NEVER_RAISE.add(handler.__code__)
+    return handler
 
 
 def page(identity: str, handler: OwnHandler) -> Handler:

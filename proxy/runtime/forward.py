@@ -52,11 +52,12 @@ async def forward(incoming: web.BaseRequest) -> Answer:
             await upstream.enter(route.timeouts.pool)
         lease = Lease(upstream)
         request.leases += (lease,)
-        head = await _attempt(request, lease, upstream.choose(), body)
+        target = upstream.choose()
+        head = await _attempt(request, lease, target, body)
         while head is None:
-            head = await _attempt(request, lease, upstream.choose((lease.target,)), body, last=True)
+            head = await _attempt(request, lease, upstream.choose((target,)), body, last=True)
         return _answer(request, lease, head)
-    except Exception as error:  # the rest of the chain sees an Answer
+    except Exception as error:
         return refusal(request, error, "forward")
 
 
@@ -86,7 +87,6 @@ async def _attempt(
         head = await connection.head_waiter()
         attempt.head = perf_counter() - exchange.started
         attempt.status = head.status
-        return head
     except GatewayError as error:
         attempt.code = error.code
         attempt.end = perf_counter() - exchange.started
@@ -97,6 +97,7 @@ async def _attempt(
         lease.upstream.retries[reason] += 1
         forget_frames(error)
         return None
+    return head
 
 
 def _why_again(
@@ -201,7 +202,7 @@ def _body_to_send(exchange: Exchange) -> Body:
 async def _send_body(
     request: Request, connection: Connection, body: bytes | AsyncIterable[bytes], attempt: Attempt
 ) -> None:
-    """Pump the body until it ends, or until the answer is there: an early answer stops the upload."""
+    """Pump the body until it ends or the answer is there: an early answer stops the upload."""
     timeouts = request.route.timeouts
     chunked = _length(body) is None
     chunks = _pieces(body) if isinstance(body, bytes) else aiter(body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import logging
 import time
 from collections import Counter
@@ -164,6 +165,9 @@ def _no_pages(_config: Config) -> PublicPages:
 def _import_plugins(catalog: Catalog, config: Config) -> None:
     for entry in config.entries:
         catalog.named(entry.plugin, entry.use)
+    if config.entries:
+        # What any of them may ask for in its setup: it reads /proc when it is imported.
+        importlib.import_module("proxy.plugin.metrics")
 
 
 def _refuse_restart_only(old: Config, new: Config) -> None:

@@ -1,4 +1,4 @@
-"""One request from its first byte to its last: enters a snapshot, runs the chain, sends, cleans up."""
+"""One request from its first byte to its last: enter a snapshot, run the chain, send, clean up."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from proxy.plugin.catalog import Catalog
 from proxy.plugin.context import GatewayStatus, OwnHandler
 from proxy.plugin.exchange import EXCHANGE
 from proxy.plugin.stages import Stage
-from proxy.runtime.chain import Held, authenticate_link, guarded, link
+from proxy.runtime.chain import Held, authenticate_link, guarded, link, never_raises
 from proxy.runtime.context import Context
 from proxy.runtime.fields import RequestRules
 from proxy.runtime.forward import forward
@@ -65,6 +65,7 @@ class Snapshot:
         self.router = Router()
         self.fallback: Candidate | None = None
         self.trusted = Networks(config.gateway.trusted_proxies)
+        self.trusts = bool(self.trusted)
         self.upstreams: dict[UpstreamSpec, Upstream] = {}
         self._own_pages = OwnPages(config.gateway.base_path)
         self.pages = self._own_pages.found
@@ -154,7 +155,7 @@ class Snapshot:
         asked = [held[index] for index in spec.authenticators]
         around = [held[index] for index in spec.chain if index not in spec.authenticators]
         outer = [one for one in around if one.plugin.stage <= Stage.AUTHENTICATE]
-        handler = self._fold([one for one in around if one not in outer], forward)
+        handler = self._fold([one for one in around if one not in outer], never_raises(forward))
         if _rewrites_late(spec):
             handler = guarded("rewrite", rewrite_link(handler))
         if spec.access is not Access.PUBLIC:

@@ -74,7 +74,7 @@ class ClientConnection(WritingSide):
         "serving",
     )
 
-    _manager: GatewayServer  # type: ignore[assignment]
+    _manager: GatewayServer
 
     def __init__(
         self, server: GatewayServer, *, loop: asyncio.AbstractEventLoop, **kwargs: Any
@@ -122,14 +122,12 @@ class ClientConnection(WritingSide):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._timer.close()
         self._write_timer.close()
-        if self._task_handler is None and self._manager is None:
-            return
         super().connection_lost(exc)
         if self._linger_waiter is not None and not self._linger_waiter.done():
             self._linger_waiter.set_result(None)
 
     def drain(self) -> None:
-        """Answer what is under way with `Connection: close`; close at once when there is nothing."""
+        """Answer what is under way with `Connection: close`; close at once where nothing is."""
         self.closing = True
         if (
             not self.serving
@@ -140,7 +138,7 @@ class ClientConnection(WritingSide):
             self.force_close()
 
     def _unread(self) -> bool:
-        """Whether the kernel holds bytes of this client that were not read yet: a request, maybe."""
+        """Whether the kernel holds unread bytes of this client: a request, maybe."""
         sock = None if self.transport is None else self.transport.get_extra_info("socket")
         if sock is None:
             return False
@@ -174,7 +172,7 @@ class ClientConnection(WritingSide):
     def _check_size(self) -> None:
         limit = self._manager.limits.header_total
         for message, _ in self._messages:
-            if type(message) is _ErrInfo:
+            if isinstance(message, _ErrInfo):
                 continue
             if sum([len(n) + len(v) + 4 for n, v in message.raw_headers]) > limit:
                 self.oversized = True
@@ -249,15 +247,15 @@ class ClientConnection(WritingSide):
         self, message: RawRequestMessage | _ErrInfo, payload: StreamReader
     ) -> Coroutine[Any, Any, bool]:
         application = self._manager.application
-        if type(message) is _ErrInfo:
+        if isinstance(message, _ErrInfo):
             error = message.exc
             if not isinstance(error, GatewayError):
                 error = from_parser(error, self.max_line_size)
             return application.refuse(self, self._request(UNREADABLE, EMPTY_PAYLOAD), error)
         request = self._request(message, payload)
+        if self.oversized:
+            return application.refuse(self, request, GatewayError("head_too_large"))
         try:
-            if self.oversized:
-                raise GatewayError("head_too_large")
             check(message)
             if payload is not EMPTY_PAYLOAD:
                 check_expectation(message)
@@ -276,7 +274,7 @@ class ClientConnection(WritingSide):
         return client
 
     def forwarded(self, chain: str, client: Client, prefix: str, hops: int) -> bytes:
-        """Return the lines that tell an upstream who came; a connection's requests mostly share them."""
+        """Return the lines that tell an upstream who came; requests mostly share them."""
         key = (client, prefix, hops, chain)
         known, lines = self._forwarded
         if known != key:

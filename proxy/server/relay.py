@@ -107,13 +107,14 @@ def send(
         raise ConnectionResetError
     payload = answer.payload()
     content: bytes | None
+    length: int | None
     if type(payload) is bytes:
         content, length = payload, len(payload)
     else:
         content = None
         length = payload.length if type(payload) is UpstreamBody else None
     has_body = request.method != "HEAD" and answer.status not in _BODILESS
-    chunked = has_body and length is None and request.version == HttpVersion11
+    chunked = has_body and length is None and request.version is HttpVersion11
     request.keep = _may_keep(
         connection, request, answer, open_end=has_body and length is None and not chunked
     )
@@ -157,7 +158,7 @@ def _may_keep(
 def _head(
     request: Request, answer: Answer, *, has_body: bool, length: int | None, chunked: bool
 ) -> bytes:
-    modern = request.version == HttpVersion11
+    modern = request.version is HttpVersion11
     lines = [encode(f"HTTP/1.{1 if modern else 0} {answer.status} {answer.reason}\r\n")]
     if answer.untouched and has_body:
         lines.append(render(answer.wire_fields()))
@@ -221,8 +222,8 @@ async def _relay(
     try:
         whole = body.relay_at_once(sink)
     except GatewayError:
-        # What is certain is delivered, and the break is told by breaking. uvloop writes at the end of
-        # a turn: breaking in the same one would drop the head too.
+        # What is certain is delivered, and the break is told by breaking. uvloop writes at the end
+        # of a turn: breaking in the same one would drop the head too.
         sink.flush()
         await asyncio.sleep(0)
         raise

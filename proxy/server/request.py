@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -76,11 +75,6 @@ class Request(web.BaseRequest):
         self._transport_peername = connection.peername
         self._transport_sslcontext = connection.ssl_context
         self._transport_sockname = connection.sockname
-
-    @property
-    def _loop(self) -> asyncio.AbstractEventLoop:  # type: ignore[override]
-        # Old middlewares ask for `request.loop`.
-        return asyncio.get_running_loop()
 
     def attach(self, exchange: Exchange) -> None:
         """Make `exchange` this request's, for the gateway and for plugins."""

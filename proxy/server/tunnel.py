@@ -21,9 +21,9 @@ class UpgradeTunnel:
     """Joins a client's connection to an upstream's until one of them ends.
 
     It must be attached as soon as the upstream's 101 is in: bytes that the client sends early would
-    be parsed as HTTP. Ping frames, extensions and close codes pass as they are; since frames are not
-    read, none is invented when the tunnel is cut. Without a byte either way for `idle` seconds it
-    breaks; so it does when one side reads nothing for `stall` seconds.
+    be parsed as HTTP. Ping frames, extensions and close codes pass as they are; since frames are
+    not read, none is invented when the tunnel is cut. Without a byte either way for `idle` seconds
+    it breaks; so it does when one side reads nothing for `stall` seconds.
     """
 
     def __init__(

@@ -26,8 +26,8 @@ class ClientUpload:
 
     Raises GatewayError: `body_too_large` over `limits.request_body`; `body_timeout` when the client
     pauses for `timeouts.body`, or sends slower than `limits.request_rate` once it was waited for
-    longer than `limits.request_grace`; `body_invalid` for broken chunks. Only time spent waiting for
-    the client counts: a slow upstream is not its fault.
+    longer than `limits.request_grace`; `body_invalid` for broken chunks. Only time spent waiting
+    for the client counts: a slow upstream is not its fault.
     """
 
     __slots__ = (

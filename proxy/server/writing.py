@@ -1,4 +1,4 @@
-"""What goes to a client: backpressure, the bound on a slow reader, and an end that can't be mistaken.
+"""What goes to a client: backpressure, a bound on slow readers, an end that can't be mistaken.
 
 Names of aiohttp's that begin with an underscore are pinned as those of `protocol` are.
 """

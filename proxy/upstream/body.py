@@ -1,4 +1,4 @@
-"""An upstream's body and the connection it comes on: reading to the end gives the connection back."""
+"""An upstream's body and its connection: reading to the end gives the connection back."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from proxy.upstream.target import Target
 class Lease:
     """The right to one slot of an upstream, and the connection that was taken for it, if any.
 
-    `end` may be called at any time and more than once: a complete exchange gives its connection back
-    to the pool, any other closes it.
+    `end` may be called at any time and more than once: a complete exchange gives its connection
+    back to the pool, any other closes it.
     """
 
     __slots__ = ("connection", "ended", "target", "upstream")

@@ -42,8 +42,8 @@ class Head:
 
     `noted` holds the last value of each field of `NOTED` by its lower-case name. `length` is the
     Content-Length in bytes or None; `delimited` is False when only the end of the connection ends
-    the body. Raises GatewayError `upstream_invalid_response` for a length that is no number, or that
-    contradicts another.
+    the body. Raises GatewayError `upstream_invalid_response` for a length that is no number, or
+    that contradicts another.
     """
 
     __slots__ = (

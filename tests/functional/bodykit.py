@@ -7,20 +7,21 @@ import contextlib
 from collections.abc import Callable
 
 from tests.functional import probe
-from tests.functional.kit import RawClient
+from tests.functional.kit import RawClient, Script
 
 PATH = "/api/brain/s/x"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def one_service(url: str, *lines: str) -> str:
-    """Return a file with one public service `s`, observed by the probe; `lines` are its own keys."""
-    own = "".join(f"            {line}\n" for line in lines)
+    """Return a file with one public service `s`, seen by the probe; `lines` are its own keys."""
+    own = "".join(f"    {line}\n" for line in lines)
     return (
         "version: 1\n"
         "plugins:\n"
         '  - {use: "tests.functional.probe:record"}\n'
         "services:\n"
-        f'  s:\n    upstream: "{url}"\n    public: true\n' + own.replace("            ", "    ")
+        f'  s:\n    upstream: "{url}"\n    public: true\n' + own
     )
 
 
@@ -58,3 +59,16 @@ async def gone(reader: asyncio.StreamReader) -> bool:
     except ConnectionError:
         pass
     return True
+
+
+def answering(*answers: bytes, stay: bool = True) -> Script:
+    """Return a script that answers one request after the other, then waits to be left."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in answers:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+        if stay:
+            await gone(reader)
+
+    return script

@@ -16,8 +16,7 @@ from proxy.cli.hosting import Host
 from proxy.config.load import load_or_raise
 from proxy.config.models import Config
 from proxy.plugin.catalog import Catalog
-from tests.functional import plugins_for_tests
-from tests.functional import probe
+from tests.functional import plugins_for_tests, probe
 from tests.functional.kit import Gateway, RawUpstream, RecordingUpstream, Script
 from tests.functional.plugins_for_tests import Behaviour, Setup
 

@@ -95,7 +95,7 @@ class Trace(Plugin):
 
 
 class Typed(Plugin):
-    """Shows its converted options in headers."""
+    """Answers with its converted options."""
 
     schema: ClassVar[Mapping[str, Any]] = {
         "type": "object",
@@ -118,7 +118,9 @@ class Typed(Plugin):
             problems.add("even", "expected an even number", hint="add one")
 
     async def __call__(self, request: web.BaseRequest, handler: Handler) -> Answer:
-        return Answer.json({name: str(value) for name, value in self.options.items()})
+        return Answer.json(
+            {name: f"{type(value).__name__} {value}" for name, value in self.options.items()}
+        )
 
 
 class Token(Authenticator):

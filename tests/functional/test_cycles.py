@@ -91,7 +91,9 @@ async def test_a_thousand_requests_leave_nothing_to_collect(running: Gateway, ki
         await asyncio.sleep(0)
         gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
-        ours = [each for each in gc.garbage if type(each).__module__.startswith(("proxy", "plugins"))]
+        ours = [
+            each for each in gc.garbage if type(each).__module__.startswith(("proxy", "plugins"))
+        ]
         kinds = sorted({type(each).__qualname__ for each in gc.garbage})
         found = len(gc.garbage)
     finally:

@@ -83,7 +83,9 @@ def answers(raw: bytes) -> list[int]:
         assert blank, f"a head that does not end: {head[:200]!r}"
         lines = head.split(b"\r\n")[1:]
         assert all(_FIELD.fullmatch(line) for line in lines), head
-        fields = {line.partition(b":")[0].lower(): line.partition(b":")[2].strip() for line in lines}
+        fields = {
+            line.partition(b":")[0].lower(): line.partition(b":")[2].strip() for line in lines
+        }
         status = int(start[1])
         statuses.append(status)
         if status < 200 or status in (204, 304):

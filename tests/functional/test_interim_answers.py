@@ -8,10 +8,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.functional import probe
-from tests.functional.bodykit import PATH, finished_code, gone, one_service
+from tests.functional.bodykit import CHUNKED, PATH, answering, finished_code, gone, one_service
 from tests.functional.conftest import MakeGateway
 from tests.functional.kit import OK, RawUpstream, RecordingUpstream, Script, request
-from tests.functional.test_answer_bodies import CHUNKED, answering
 
 MakeUpstream = Callable[[Script], Awaitable[RawUpstream]]
 EXPECT = "Expect: 100-continue"
@@ -55,6 +54,19 @@ async def test_who_sends_without_waiting_gets_no_100(
     running = await gateway(one_service(upstream.url))
     reply = await running.get(PATH, EXPECT, method="POST", body=b"four")
     assert (reply.status, upstream.last.body) == (200, b"four")
+
+
+async def test_a_client_of_http_1_0_gets_no_100(
+    gateway: MakeGateway, upstream: RecordingUpstream
+) -> None:
+    running = await gateway(one_service(upstream.url))
+    client = await running.client()
+    raw = request(PATH, EXPECT, "Content-Length: 4", method="POST")
+    client.send(raw.replace(b"HTTP/1.1", b"HTTP/1.0"))
+    await asyncio.sleep(0.03)
+    client.send(b"four")
+    assert (await client.reply()).status == 200
+    assert upstream.last.body == b"four"
 
 
 async def test_a_plugin_that_reads_the_body_asks_for_it(

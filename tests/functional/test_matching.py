@@ -45,11 +45,6 @@ async def many(gateway: MakeGateway, upstream: RecordingUpstream) -> Gateway:
                 upstream: {url}/kind-debug
               - {{match: {{path: /kind}}, upstream: "{url}/kind"}}
               - {{match: {{path: /site, host: "*.example"}}, upstream: "{url}/site"}}
-          tasks:
-            upstream: {url}/tasks
-            public: true
-            routes:
-              - {{match: {{path: "/*", method: [GET, POST]}}}}
         routes:
           - {{match: {{path: /graphql, method: POST}}, upstream: service/crm, public: true}}
           - {{match: {{path: "/{{a}}/where/*"}}, upstream: "{url}/wide", public: true}}
@@ -128,7 +123,6 @@ async def test_a_wrong_method_is_405_with_allow_and_a_page_of_the_gateway_stays_
         reply = await many.get("/graphql")
         assert (reply.status, reply.all("Allow")) == (405, ["POST"])
         assert (await many.get("/graphql", method="OPTIONS")).status == 405
-        assert (await many.get("/api/brain/tasks/x", method="DELETE")).status == 404
         assert (await many.get("/health")).status == 200
         assert (await many.get("/health", method="HEAD")).status == 200
     assert [seen.target for seen in upstream.seen] == ["/service/graphql"] * 2

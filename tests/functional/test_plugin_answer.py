@@ -38,7 +38,10 @@ def made_of(body: bytes, *fields: str, status: str = "200 OK") -> bytes:
     return head.encode() + b"\r\n\r\n" + body
 
 
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nETag: x\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"
+CHUNKED = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nETag: x\r\n\r\n"
+    b"3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"
+)
 
 
 async def ask(gateway: MakeGateway, upstream: RecordingUpstream, **how: Any) -> Reply:

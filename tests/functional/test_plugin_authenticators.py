@@ -99,9 +99,7 @@ async def test_a_bug_of_an_authenticator_lets_nobody_in_and_is_told_with_its_nam
     principals: list[str | None],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    running = await gateway(
-        closed(upstream.url, token("A", bug="true"), token("B"), entry("who"))
-    )
+    running = await gateway(closed(upstream.url, token("A", bug="true"), token("B"), entry("who")))
     assert (await running.get("/api/brain/echo/", "B: good")).status == 500
     assert "'a' failed on route 'echo" in caplog.text
     assert upstream.seen == []

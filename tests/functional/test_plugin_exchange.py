@@ -147,7 +147,9 @@ async def test_body_bytes_are_counted_both_ways_without_wrapping(
 
     @behave
     async def plugin(asked: web.BaseRequest, handler: Handler) -> Answer:
-        asked[EXCHANGE].on_finish(lambda exchange: counts.append((exchange.received, exchange.sent)))
+        asked[EXCHANGE].on_finish(
+            lambda exchange: counts.append((exchange.received, exchange.sent))
+        )
         return await handler(asked)
 
     running = await gateway(public(upstream.url, "plugin"))

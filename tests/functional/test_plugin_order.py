@@ -163,6 +163,6 @@ async def test_an_object_with_an_async_call_is_the_middleware(
 async def test_what_use_can_not_mean_refuses_the_load(
     gateway: MakeGateway, upstream: RecordingUpstream, use: str, said: str
 ) -> None:
-    with pytest.raises(InvalidConfig, match="(?s)BG.*routes0.yaml") as refused:
+    with pytest.raises(InvalidConfig, match=r"(?s)BG.*routes0\.yaml") as refused:
         await gateway(public(upstream.url, use))
     assert said in str(refused.value)

@@ -288,7 +288,7 @@ async def test_a_refused_handshake_is_relayed_as_it_is_and_the_connection_closed
     "answer",
     [
         b"HTTP/1.1 101 Ha\r\n\r\n",
-        b"HTTP/1.1 101 Ha\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\nok",
+        SWITCH[:-2] + b"Content-Length: 2\r\n\r\nok",
     ],
 )
 async def test_a_101_that_switches_to_nothing_is_502(

@@ -54,7 +54,6 @@ SERVER = {"_connections", "_loop"}
 REQUEST = {
     "_cache",
     "_headers",
-    "_loop",
     "_message",
     "_method",
     "_payload",
@@ -94,18 +93,17 @@ def theirs(kind: type) -> set[str]:
 def own_names(tree: ast.AST) -> Iterator[str]:
     """Yield the `_x` of every `self._x`."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            if node.value.id == "self":
-                yield node.attr
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self":
+            yield node.attr
 
 
 def classes(kinds: set[str]) -> Iterator[tuple[Path, ast.ClassDef]]:
     """Yield the classes of `proxy` that derive from one of `kinds`, and from these in turn."""
     for path in sorted(PROXY.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ClassDef):
-                if any(ast.unparse(base) in kinds for base in node.bases):
-                    yield path.relative_to(PROXY), node
+            named = isinstance(node, ast.ClassDef) and {ast.unparse(base) for base in node.bases}
+            if named and not named.isdisjoint(kinds):
+                yield path.relative_to(PROXY), node
 
 
 HANDLERS = {"RequestHandler", "WritingSide"}

@@ -1,4 +1,4 @@
-"""A connection to a target, on a transport that only remembers: the same answer however it is cut."""
+"""A connection to a target, on a transport that remembers: the same answer however it is cut."""
 
 from __future__ import annotations
 
