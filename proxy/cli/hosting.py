@@ -177,12 +177,13 @@ class Host:
         with suppress(TimeoutError):
             async with asyncio.timeout(shutdown.grace):
                 await self._hurried.wait()
+        self.server.announce_end()
         await self.listener.stop()
         # What was just taken from the kernel's queue has not been read yet.
         await asyncio.sleep(0.01)
         self.server.drain()
         deadline = asyncio.get_running_loop().time() + shutdown.drain
-        while self.server.open_connections and asyncio.get_running_loop().time() < deadline:
+        while self.server.open_connections and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110  once in a process's life
             await asyncio.sleep(0.02)
         if self.server.open_connections:
             log.warning("cutting %d connections", self.server.open_connections)

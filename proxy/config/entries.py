@@ -103,7 +103,7 @@ class Entries:
             options = convert(known.schema, entry.options)
             names = tuple(_names(options))
             return (self._made(known, options, path) if known.made else None), names
-        except Exception as error:  # noqa: BLE001  a plugin's constructor may fail in any way
+        except Exception as error:
             remedy = error.hint if isinstance(error, ConfigError) else None
             message = _refusal(entry.plugin, error)
             work.report.error(Code.PLUGIN_REFUSES, message, work.key(*path), remedy)

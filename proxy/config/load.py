@@ -146,7 +146,7 @@ def _compile(work: Work, names: tuple[str, ...]) -> Config:
         fallback=routes.fallback,
         global_chain=levels.outer.chain.without_route,
         revision=_revision(work),
-        effective=_effective(work.root),
+        effective=json.dumps(_effective(work.root), default=str),
         watched=(*names, *work.read_files),
     )
 

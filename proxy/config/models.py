@@ -307,7 +307,8 @@ class Config:
 
     `global_chain` is what a request runs through that no route takes: the outer entries without
     their authenticate, authorize, hook and credentials stages. `effective` is the tree as merged
-    from all files with `${NAME}` as written, for /config. `watched` are the files it came from.
+    from all files with `${NAME}` as written, for /config: JSON text, which crosses from the loading
+    process and is kept at no cost. `watched` are the files it came from.
     """
 
     gateway: Gateway
@@ -319,5 +320,5 @@ class Config:
     fallback: RouteSpec | None
     global_chain: tuple[int, ...]
     revision: str
-    effective: Mapping[str, Any]
+    effective: str
     watched: tuple[str, ...]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import importlib
 import logging
 import time
@@ -18,6 +17,7 @@ from proxy.plugin.context import GatewayStatus, OwnHandler
 from proxy.runtime import serving
 from proxy.runtime.retired import Retired
 from proxy.runtime.shared import Shared
+from proxy.runtime.slices import collector_paused
 from proxy.runtime.snapshot import Snapshot
 from proxy.tasks import Tasks
 from proxy.version import VERSION
@@ -90,18 +90,14 @@ class Gateway:
         # A reload may name a plugin for the first time: its import must not stop the loop.
         await asyncio.to_thread(_import_plugins, self.catalog, config)
         fresh = Snapshot(config, self.shared, self.tasks)
-        # A collection while 10,000 routes are being made would stop the loop for their number.
-        gc.disable()
-        try:
-            await fresh.build(self.catalog, old, self.status, self.public_pages(config))
-        except BaseException:
-            await fresh.close()
-            raise
-        finally:
-            gc.enable()
+        with collector_paused():
+            try:
+                await fresh.build(self.catalog, old, self.status, self.public_pages(config))
+            except BaseException:
+                await fresh.close()
+                raise
         self._snapshot = fresh
         self.loaded_at = time.time()
-        gc.freeze()
         self._follow(config)
         if old is not None:
             self._retired.add(old)

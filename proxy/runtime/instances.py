@@ -13,6 +13,7 @@ from proxy.plugin.catalog import Catalog
 from proxy.plugin.options import convert
 from proxy.runtime.chain import Held
 from proxy.runtime.context import Context
+from proxy.runtime.slices import in_slices, let_go
 from proxy.tasks import Tasks
 
 log = logging.getLogger("brain.plugin")
@@ -37,9 +38,9 @@ class Instances:
 
     async def build(self, entries: tuple[Entry, ...]) -> None:
         """Make and set up every entry. Raises ConfigError naming the entry that refused."""
-        for entry in entries:
+        async for entry in in_slices(entries):
             self.held.append(Held(entry.identity, self._make(entry)))
-        for held, entry in zip(self.held, entries, strict=True):
+        async for held, entry in in_slices(zip(self.held, entries, strict=True)):
             context = self._make_context(entry)
             self._contexts.append(context)
             await self._set_up(held, context)
@@ -106,15 +107,16 @@ class Instances:
     async def close(self) -> None:
         """Close everything, also after half a `build`. One that fails does not keep the others."""
         await self._retries.cancel()
-        for context in reversed(self._contexts):
+        async for context in in_slices(reversed(self._contexts)):
             await context.stop_tasks()
-        for held in reversed(self.held):
+        async for held in in_slices(reversed(self.held)):
             try:
                 await held.plugin.close()
             except Exception:
                 log.exception("plugin '%s' failed to close", held.identity)
-        for context in reversed(self._contexts):
+        async for context in in_slices(reversed(self._contexts)):
             context.release()
+        await let_go(self._contexts)
 
 
 async def _reason(held: Held) -> str | None:

@@ -10,6 +10,7 @@ from proxy.config.models import Config
 from proxy.errors import ConfigError
 from proxy.runtime.gateway import Gateway
 from proxy.runtime.loading import load_in_child
+from proxy.runtime.slices import collector_paused
 
 log = logging.getLogger("brain.reload")
 
@@ -49,13 +50,14 @@ class Reloader:
         return None
 
     async def _reload(self) -> None:
-        loaded, warnings = await load_in_child(self._files, self._environment)
-        if warnings:
-            _log_lines(logging.WARNING, warnings)
-        config = self._adjust(loaded)
-        commit = self.prepare(config)
-        await self._gateway.apply(config)
-        commit()
+        with collector_paused():
+            loaded, warnings = await load_in_child(self._files, self._environment)
+            if warnings:
+                _log_lines(logging.WARNING, warnings)
+            config = self._adjust(loaded)
+            commit = self.prepare(config)
+            await self._gateway.apply(config)
+            commit()
 
     def _refused(self, cause: str, text: str) -> str:
         log.error("reload (%s) refused, the old revision serves on:", cause)

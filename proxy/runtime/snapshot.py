@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from time import perf_counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from aiohttp import web
@@ -29,6 +28,7 @@ from proxy.runtime.rewrite import rewrite_link
 from proxy.runtime.route import Route, needs_principal, path_template
 from proxy.runtime.router import Candidate, Router, candidate_of
 from proxy.runtime.shared import Shared
+from proxy.runtime.slices import in_slices, let_go
 from proxy.server.checks import ALLOW
 from proxy.server.protocol import ClientConnection
 from proxy.tasks import Tasks
@@ -40,19 +40,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("brain.snapshot")
 T = TypeVar("T")
-
-SLICE = 0.004
-"""Seconds of building after which the loop gets its turn."""
-
-
-async def in_slices(items: Iterable[T]) -> AsyncIterator[T]:
-    """Yield `items`, giving the loop its turn whenever a slice of time is used up."""
-    until = perf_counter() + SLICE
-    for item in items:
-        yield item
-        if perf_counter() > until:
-            await asyncio.sleep(0)
-            until = perf_counter() + SLICE
 
 
 class Snapshot:
@@ -91,9 +78,10 @@ class Snapshot:
         config = self.config
         known = {} if previous is None else previous.upstreams
         contexts = await asyncio.to_thread(client_contexts, config.upstreams)
-        ordered: list[Upstream] = []
-        async for spec in in_slices(config.upstreams):
-            ordered.append(self._upstream(spec, known, contexts.get(spec)))
+        ordered = [
+            self._upstream(spec, known, contexts.get(spec))
+            async for spec in in_slices(config.upstreams)
+        ]
         self._services = {service.name: ordered[service.upstream] for service in config.services}
         self.instances = Instances(catalog, lambda entry: self._context(entry, status))
         await self.instances.build(config.entries)
@@ -200,13 +188,19 @@ class Snapshot:
         """
         if hasattr(self, "instances"):
             await self.instances.close()
-        for upstream in self.upstreams.values():
+        async for upstream in in_slices(list(self.upstreams.values())):
             upstream.release()
-        self.upstreams.clear()
         self._folded.clear()
         self._own_pages.clear()
+        self._services = {}
         async for children in in_slices(list(self.router.children())):
             children.clear()
+        config = self.config
+        leftover = [*config.routes, *config.services, *config.upstreams, *config.entries]
+        leftover += self.upstreams.values()
+        self.upstreams = {}
+        del self.config, config
+        await let_go(leftover)
 
 
 def _rewrites_late(spec: RouteSpec) -> bool:

@@ -129,13 +129,12 @@ class ClientConnection(WritingSide):
     def drain(self) -> None:
         """Answer what is under way with `Connection: close`; close at once where nothing is."""
         self.closing = True
-        if (
-            not self.serving
-            and not self._messages
-            and not self._head_started
-            and not self._unread()
-        ):
+        if not self.serving and self._nothing_came():
             self.force_close()
+
+    def _nothing_came(self) -> bool:
+        """Whether no byte of a further request is here."""
+        return not self._messages and not self._head_started and not self._unread()
 
     def _unread(self) -> bool:
         """Whether the kernel holds unread bytes of this client: a request, maybe."""
@@ -170,12 +169,13 @@ class ClientConnection(WritingSide):
             payload.set_exception(RequestPayloadError("malformed body"))
 
     def _check_size(self) -> None:
-        limit = self._manager.limits.header_total
         for message, _ in self._messages:
-            if isinstance(message, _ErrInfo):
-                continue
-            if sum([len(n) + len(v) + 4 for n, v in message.raw_headers]) > limit:
+            if not isinstance(message, _ErrInfo) and self._is_oversized(message):
                 self.oversized = True
+
+    def _is_oversized(self, message: RawRequestMessage) -> bool:
+        size = sum([len(n) + len(v) + 4 for n, v in message.raw_headers])
+        return size > self._manager.limits.header_total
 
     def _head_goes_on(self, size: int) -> None:
         self._head_bytes += size
@@ -223,7 +223,8 @@ class ClientConnection(WritingSide):
                 finally:
                     self.serving = False
                     self._payload = None
-                if not keep:
+                # An answer may have begun, and promised to go on, before the end was announced.
+                if not keep or (self.closing and self._nothing_came()):
                     break
                 self._timer.set(self._manager.timeouts.keepalive)
             if not payload.is_eof() or type(message) is _ErrInfo:
@@ -253,7 +254,7 @@ class ClientConnection(WritingSide):
                 error = from_parser(error, self.max_line_size)
             return application.refuse(self, self._request(UNREADABLE, EMPTY_PAYLOAD), error)
         request = self._request(message, payload)
-        if self.oversized:
+        if self.oversized and self._is_oversized(message):
             return application.refuse(self, request, GatewayError("head_too_large"))
         try:
             check(message)

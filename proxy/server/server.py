@@ -53,6 +53,7 @@ class GatewayServer(web.Server):
         self.timeouts = timeouts
         self.exempt = exempt
         self.tasks = Tasks()
+        self.closing = False
         self._by_address: Counter[str] = Counter()
         self._refused = 0
         self._refusal_logged = 0.0
@@ -60,7 +61,7 @@ class GatewayServer(web.Server):
     def __call__(self) -> ClientConnection:
         # Unlike aiohttp's, this does not fall back to defaults when a keyword is unknown to it.
         limits = self.limits
-        return ClientConnection(
+        connection = ClientConnection(
             self,
             loop=self._loop,
             access_log=None,
@@ -73,6 +74,8 @@ class GatewayServer(web.Server):
             max_headers=limits.header_count,
             read_bufsize=65536,
         )
+        connection.closing = self.closing
+        return connection
 
     @property
     def open_connections(self) -> int:
@@ -112,6 +115,13 @@ class GatewayServer(web.Server):
             log.warning("refused %d connections: limits.%s is reached", self._refused, limit)
             self._refused = 0
             self._refusal_logged = now
+
+    def announce_end(self) -> None:
+        """Say `Connection: close` in every answer from now on, on connections yet to come too."""
+        self.closing = True
+        for connection in self._connections:
+            assert isinstance(connection, ClientConnection)
+            connection.closing = True
 
     def drain(self) -> None:
         """Let every connection end after what it is doing."""

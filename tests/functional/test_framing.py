@@ -90,19 +90,19 @@ FRAMINGS = {
     "unknown method": b"BREW /api/brain/crm/x HTTP/1.1\r\n" + HOST + b"\r\n",
     "small letters": b"get /api/brain/crm/x HTTP/1.1\r\n" + HOST + b"\r\n",
     "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "no version": b"GET /api/brain/crm/x\r\n\r\n",
     "unknown version": b"GET /api/brain/crm/x HTTP/1.2\r\n" + HOST + b"\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
 }
 
 
+@pytest.mark.parametrize("behind", [b"", SMUGGLED], ids=["alone", "smuggling"])
 @pytest.mark.parametrize("name", FRAMINGS)
 async def test_a_message_that_two_readers_may_read_in_two_ways_is_refused_and_ends_the_connection(
-    gateway: MakeGateway, upstream: RecordingUpstream, name: str
+    gateway: MakeGateway, upstream: RecordingUpstream, name: str, behind: bytes
 ) -> None:
     running = await serving(gateway, upstream)
     client = await running.client()
-    client.send(FRAMINGS[name] + SMUGGLED)
+    client.send(FRAMINGS[name] + behind)
     reply = await client.reply()
     assert reply.status == 400
     problem = json.loads(reply.body)
@@ -168,13 +168,13 @@ async def test_good_hosts_pass_and_an_empty_one_does_not(
         assert (await running.ask(line.encode())).status == status, host
 
 
-@pytest.mark.parametrize("version", ["2.0", "0.9"])
+@pytest.mark.parametrize("version", [" HTTP/2.0", " HTTP/0.9", ""])
 async def test_another_version_is_505(
     gateway: MakeGateway, upstream: RecordingUpstream, version: str
 ) -> None:
     running = await serving(gateway, upstream)
     client = await running.client()
-    client.send(f"GET /api/brain/crm/x HTTP/{version}\r\nHost: a\r\n\r\n".encode())
+    client.send(f"GET /api/brain/crm/x{version}\r\n\r\n".encode())
     reply = await client.reply()
     assert (reply.status, json.loads(reply.body)["code"]) == (505, "version_refused")
     assert await client.closed()
@@ -343,3 +343,15 @@ async def test_a_head_without_an_end_is_refused_at_its_limit_and_not_kept(
         client.send(b"X-A: " + b"v" * 4000 + b"\r\n")
     assert (await client.reply()).status == 431
     assert await client.closed()
+
+
+async def test_what_was_asked_before_too_large_a_head_is_answered(
+    gateway: MakeGateway, upstream: RecordingUpstream
+) -> None:
+    running = await serving(gateway, upstream)
+    client = await running.client()
+    large = (b"X-B: %b\r\n" % (b"v" * 15000)) * 3
+    client.send(SMUGGLED + head_of()[:-2] + large + b"\r\n" + SMUGGLED)
+    assert [(await client.reply()).status for _ in range(2)] == [200, 431]
+    assert await client.closed()
+    assert len(upstream.seen) == 1

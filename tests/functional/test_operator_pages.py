@@ -33,7 +33,12 @@ async def test_the_pages_answer_on_the_admin_listener(
     metrics = await running.admin("/metrics")
     assert metrics.status == 200
     assert b"\n# TYPE" in b"\n" + metrics.body
-    assert metrics.header("Content-Type", ) is not None
+    assert (
+        metrics.header(
+            "Content-Type",
+        )
+        is not None
+    )
     assert (await running.admin("/reload")).status == 404, "reads only"
 
 

@@ -139,11 +139,14 @@ async def test_a_rewrite_replaces_what_matched_and_keeps_the_rest_byte_for_byte(
         version: 1
         services:
           crm:
+            aliases: [django, /api/brain/crm-old/v1]
             upstream: {upstream.url}/v2
             public: true
             routes:
               - {{match: {{path: "/old/*"}}, rewrite: /new/place/}}
-              - {{match: {{path: "/by/{{id}}"}}, rewrite: "/items/${{request.path.id}}/view"}}
+              - match: {{path: "/by/{{id}}"}}
+                rewrite: /items/${{request.path.id}}/view
+                allow_encoded_slash: true
               - {{match: {{path: "/said/*"}}, rewrite: "/tenants/${{request.header.x-t}}/"}}
         routes:
           - {{match: {{path: /graphql}}, upstream: service/crm, rewrite: /graphql/, public: true}}
@@ -154,6 +157,9 @@ async def test_a_rewrite_replaces_what_matched_and_keeps_the_rest_byte_for_byte(
         ("/api/brain/crm/old/", "/v2/new/place/"),
         ("/api/brain/crm/%6fld/%78/?y=%27", "/v2/new/place/%78/?y=%27"),
         ("/api/brain/crm/by/4%3f2", "/v2/items/4%3F2/view"),
+        ("/api/brain/crm/by/a%2fb%5c", "/v2/items/a%2Fb%5C/view"),
+        ("/api/brain/django/by/7%252f", "/v2/items/7%252f/view"),
+        ("/api/brain/crm-old/v1/by/7", "/v2/items/7/view"),
         ("/graphql?q", "/v2/graphql/?q"),
         ("/graphql/", "/v2/graphql/"),
     ]:

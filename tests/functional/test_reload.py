@@ -125,10 +125,8 @@ async def test_an_unchanged_upstream_keeps_its_connections_and_a_changed_one_doe
     await apply(running, services(echo=upstream.url, other="http://127.0.0.1:9"))
     await running.get("/api/brain/echo/")
     assert upstream.connections == 1
-    await apply(
-        running,
-        f'version: 1\nservices:\n  echo: {{upstream: {{url: "{upstream.url}", queue: 7}}, public: true}}\n',
-    )
+    changed = f'{{upstream: {{url: "{upstream.url}", queue: 7}}, public: true}}'
+    await apply(running, f"version: 1\nservices:\n  echo: {changed}\n")
     await running.get("/api/brain/echo/")
     assert upstream.connections == 2
 

@@ -298,9 +298,7 @@ async def test_a_target_that_refuses_is_passed_over(
             public: true
         """
     )
-    replies = [
-        await running.get("/api/brain/echo/", method="POST", body=b"once") for _ in range(4)
-    ]
+    replies = [await running.get("/api/brain/echo/", method="POST", body=b"once") for _ in range(4)]
     assert [reply.status for reply in replies] == [200] * 4
     assert len(upstream.seen) == 4
     assert (await running.admin("/ready")).status == 200
