@@ -45,9 +45,9 @@ def link(held: Held, inner: Handler) -> Handler:
     plugin, identity = held.plugin, held.identity
 
     def call(request: web.BaseRequest) -> Awaitable[Answer]:
+        if held.unavailable is not None:
+            return _at_once(refusal(request, held.unavailable, identity))
         try:
-            if held.unavailable is not None:
-                raise held.unavailable.refusal()
             given = plugin(request, inner)
         except Exception as error:  # plugins fail closed
             return _at_once(refusal(request, error, identity))

@@ -45,7 +45,7 @@ async def running(
 
     async def bug(asked: object, handler: Handler) -> Answer:
         try:
-            raise KeyError("inner")
+            {}["inner"]
         except KeyError as error:
             raise GatewayError("gateway_failed") from error
 
