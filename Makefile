@@ -37,6 +37,8 @@ $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	# Start and reload import this code in new processes: compile it once.
+	$(BIN)/python -m compileall -q proxy plugins
 	touch $(STAMP)
 
 clean:

@@ -151,7 +151,7 @@ def _routed(
     if sent_path is None:
         sent_path = _rewritten(request, candidate, raw_path)
     outgoing.aim(sent_path + query if query else sent_path)
-    if request.has_body:
+    if request.uploads:
         outgoing.carry(_upload(connection, request, route.limits, route.timeouts))
     if request.upgrading:
         if not spec.websocket:
@@ -193,7 +193,7 @@ def _own_page(
     fields, _ = snapshot.rules.judge(request, None)
     outgoing = Outgoing(request.method, request.target, fields)
     request.attach(Exchange(NO_ROUTE, client, outgoing, request.method, path, started))
-    if request.has_body:
+    if request.uploads:
         outgoing.carry(_upload(connection, request, Limits(), Timeouts()))
 
 

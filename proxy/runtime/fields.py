@@ -128,7 +128,7 @@ def _check_framing(request: Request, verdict: int, value: bytes) -> None:
     if verdict == CODING:
         unseen = not request.chunked
     else:
-        unseen = not request.has_body and value.strip(b"0") != b""
+        unseen = not request.uploads and value.strip(b"0") != b""
     if unseen:
         raise GatewayError("bad_framing")
 

@@ -107,7 +107,7 @@ def _finish(snapshot: Snapshot, request: Request) -> None:
     if exchange.callbacks is not None:
         _call_back(snapshot, exchange)
     exchange.answer = None
-    if request.has_body:
+    if request.uploads:
         exchange.outgoing.let_go()
 
 

@@ -115,8 +115,14 @@ def send(
         length = payload.length if type(payload) is UpstreamBody else None
     has_body = request.method != "HEAD" and answer.status not in _BODILESS
     chunked = has_body and length is None and request.version is HttpVersion11
-    request.keep = _may_keep(
-        connection, request, answer, open_end=has_body and length is None and not chunked
+    # An answer that comes while the upload still runs ends the connection (semantics.md, row 19).
+    request.keep = (
+        request.keep_alive
+        and not connection.closing
+        and not request.upgrading
+        and answer.keep_alive is not False
+        and (chunked or length is not None or not has_body)
+        and (not request.uploads or request.content.is_eof())
     )
     exchange.status = answer.status
     head = _head(request, answer, has_body=has_body, length=length, chunked=chunked)
@@ -144,15 +150,6 @@ def _bound(connection: ClientConnection, request: Request) -> None:
     """Cut the client off when it reads nothing for as long as its route allows."""
     if request.route is not None:
         connection.flow(None, request.route.timeouts.write)
-
-
-def _may_keep(
-    connection: ClientConnection, request: Request, answer: Answer, *, open_end: bool
-) -> bool:
-    if connection.closing or open_end or request.upgrading or answer.keep_alive is False:
-        return False
-    # An answer that comes while the upload still runs ends the connection (semantics.md, row 19).
-    return request.keep_alive and request.content.is_eof()
 
 
 def _head(

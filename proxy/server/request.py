@@ -36,7 +36,8 @@ class Request(web.BaseRequest):
     route took the request; `prefix` the public prefix that was stripped; `forwarded_lines` the
     finished lines that tell the upstream who came; `rewrites` the candidate and the raw path of a
     route that rewrites; `wants_trailers` whether the client reads what comes behind a body
-    (RFC 9110, 6.5.1); `leases` what must be given back when all is over.
+    (RFC 9110, 6.5.1); `uploads` whether a body was announced; `upgrading` whether the client asks for
+    another protocol, which was checked before; `leases` what must be given back when all is over.
     """
 
     _payload_writer: Any = None
@@ -70,11 +71,19 @@ class Request(web.BaseRequest):
         self._method = message.method
         self._version = message.version
         self._rel_url = message.url
-        self._cache = {}
+        # aiohttp's cached properties look here first: these are asked for on every request.
+        self._cache = {
+            "method": message.method,
+            "version": message.version,
+            "headers": message.headers,
+            "keep_alive": not message.should_close,
+        }
         self._state = {}
         self._transport_peername = connection.peername
         self._transport_sslcontext = connection.ssl_context
         self._transport_sockname = connection.sockname
+        self.uploads = payload is not EMPTY_PAYLOAD
+        self.upgrading = bool(message.upgrade)
 
     def attach(self, exchange: Exchange) -> None:
         """Make `exchange` this request's, for the gateway and for plugins."""
@@ -113,16 +122,6 @@ class Request(web.BaseRequest):
             return
         reason = HTTPStatus(status).phrase.encode() if status in _STATUSES else b""
         transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, render(end_to_end(fields))))
-
-    @property
-    def has_body(self) -> bool:
-        """Whether a body was announced."""
-        return self._payload is not EMPTY_PAYLOAD
-
-    @property
-    def upgrading(self) -> bool:
-        """Whether the client asks for another protocol; which one was checked before."""
-        return bool(self._message.upgrade)
 
     # -- closed ways
 

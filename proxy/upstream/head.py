@@ -18,12 +18,18 @@ class HeadBounds:
     total: int = 64 * 1024
     count: int = 200
 
-    def check(self, fields: Sequence[Field]) -> None:
-        """Raise GatewayError `upstream_head_too_large` when the fields together are over."""
-        # Few heads are anywhere near: count bytes only where the bound could be reached.
-        if len(fields) * self.field <= self.total:
+    def check(self, fields: Sequence[Field], read: int) -> None:
+        """Raise GatewayError `upstream_head_too_large` when the fields are over a bound.
+
+        `read` is how many bytes they came in at most: few heads are so large that a field of theirs
+        could be too large, and no others are looked at.
+        """
+        if len(fields) > self.count:
+            raise GatewayError("upstream_head_too_large")
+        if read <= self.field:
             return
-        if sum([len(name) + len(value) + 4 for name, value in fields]) > self.total:
+        sizes = [len(name) + len(value) for name, value in fields]
+        if max(sizes, default=0) > self.field or sum(sizes) + 4 * len(sizes) > self.total:
             raise GatewayError("upstream_head_too_large")
 
 

@@ -83,7 +83,8 @@ class BodyReader(asyncio.Protocol):
         self._held += len(data)
         if self._held >= HIGH_WATER:
             self.pause()
-        self._wake()
+        if self._body_waiter is not None:
+            self._wake()
 
     def _finish(self) -> None:
         self.complete = True
@@ -91,7 +92,8 @@ class BodyReader(asyncio.Protocol):
         if self._reading_paused:
             # The next exchange on this connection must find it reading, and its end must be seen.
             self.resume()
-        self._wake()
+        if self._body_waiter is not None:
+            self._wake()
 
     def _wake(self) -> None:
         waiter = self._body_waiter

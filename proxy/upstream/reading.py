@@ -45,6 +45,7 @@ class AnswerReader(BodyReader):
         self._error = None
         self.trailers: list[Field] = []
         self._framing_seen = 0
+        self._arriving = 0
         self._body_seen = 0
         self._head: Head | None = None
         self._head_waiter: asyncio.Future[Head] | None = None
@@ -72,12 +73,12 @@ class AnswerReader(BodyReader):
         elif not self.busy or self._parser is None or self.complete:
             self._unasked()
         else:
-            self._parse(data)
+            self._parse(self._parser, data)
 
-    def _parse(self, data: bytes) -> None:
-        assert self._parser is not None
+    def _parse(self, parser: httptools.HttpResponseParser, data: bytes) -> None:
+        self._arriving = len(data)
         try:
-            self._parser.feed_data(data)
+            parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._upgrade(data[upgrade.args[0] :])
         except GatewayError as error:
@@ -86,7 +87,8 @@ class AnswerReader(BodyReader):
         except httptools.HttpParserError as error:
             self._parse_error(error)
         else:
-            self._after_parse(len(data))
+            if not self.complete:
+                self._after_parse(len(data))
 
     def _parse_error(self, error: Exception) -> None:
         if self.complete:
@@ -105,8 +107,6 @@ class AnswerReader(BodyReader):
         head = self._head
         if head is None:
             self._count_framing(size)
-        elif self.complete:
-            return
         elif head.length is not None:
             # What is left is counted here, past llhttp: it has nothing more to say on it.
             self._remaining = head.length - self.body_received
@@ -151,16 +151,13 @@ class AnswerReader(BodyReader):
     def on_header(self, name: bytes, value: bytes) -> None:
         fields = self.trailers if self._head is not None else self._fields
         fields.append((name, value.rstrip(b" \t")))
-        bounds = self._bounds
-        if len(name) + len(value) > bounds.field or len(fields) > bounds.count:
-            raise GatewayError("upstream_head_too_large")
 
     def on_headers_complete(self) -> None:
         parser = self._parser
         assert parser is not None
         status = parser.get_status_code()
         fields = self._fields
-        self._bounds.check(fields)
+        self._bounds.check(fields, self._framing_seen + self._arriving)
         if status < 200 and status != 101:
             self._inform(status, fields)
             return
@@ -223,7 +220,7 @@ class AnswerReader(BodyReader):
     def on_message_complete(self) -> None:
         if self._head is not None and not self.complete:
             if self.trailers:
-                self._bounds.check(self.trailers)
+                self._bounds.check(self.trailers, self._framing_seen + self._arriving)
             self._finish()
 
     def _rest_of_body(self, data: bytes) -> None:
