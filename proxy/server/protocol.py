@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import os
+import socket
 import termios
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp.http import HttpVersion11
@@ -130,7 +133,19 @@ class ClientConnection(WritingSide):
         """Answer what is under way with `Connection: close`; close at once where nothing is."""
         self.closing = True
         if not self.serving and self._nothing_came():
-            self.force_close()
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Send the FIN at once, then close.
+
+        A transport closes in the loop's next turn: a request that came until then would have been
+        sent before the FIN, and would be lost.
+        """
+        sock = None if self.transport is None else self.transport.get_extra_info("socket")
+        if sock is not None:
+            with socket.socket(fileno=os.dup(sock.fileno())) as twin, suppress(OSError):
+                twin.shutdown(socket.SHUT_WR)
+        self.force_close()
 
     def _nothing_came(self) -> bool:
         """Whether no byte of a further request is here."""
