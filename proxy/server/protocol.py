@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import os
-import socket
 import termios
 from collections.abc import Coroutine
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp.http import HttpVersion11
@@ -40,6 +37,9 @@ UNREADABLE = RawRequestMessage(
     "-", "", HttpVersion11, CIMultiDictProxy(CIMultiDict()), (), True, None, False, False, URL("/")
 )
 """Stands in for a request that could not be parsed."""
+
+LAST_CALL = 0.3
+"""Seconds that an idle connection is given for one more request while the gateway drains."""
 
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 1024 * 1024
@@ -130,22 +130,14 @@ class ClientConnection(WritingSide):
             self._linger_waiter.set_result(None)
 
     def drain(self) -> None:
-        """Answer what is under way with `Connection: close`; close at once where nothing is."""
+        """Answer what is under way, and what still comes, with `Connection: close`.
+
+        A client that was just answered may be sending its next request: an idle connection is closed
+        when nothing has come for `LAST_CALL`, not at once.
+        """
         self.closing = True
         if not self.serving and self._nothing_came():
-            self._hang_up()
-
-    def _hang_up(self) -> None:
-        """Send the FIN at once, then close.
-
-        A transport closes in the loop's next turn: a request that came until then would have been
-        sent before the FIN, and would be lost.
-        """
-        sock = None if self.transport is None else self.transport.get_extra_info("socket")
-        if sock is not None:
-            with socket.socket(fileno=os.dup(sock.fileno())) as twin, suppress(OSError):
-                twin.shutdown(socket.SHUT_WR)
-        self.force_close()
+            self._timer.set(LAST_CALL)
 
     def _nothing_came(self) -> bool:
         """Whether no byte of a further request is here."""
@@ -207,6 +199,8 @@ class ClientConnection(WritingSide):
             return
         if self._head_started:
             self._refuse_head("head_timeout")
+        elif self._unread():
+            self._timer.set(LAST_CALL)
         else:
             self.force_close()
 
@@ -239,9 +233,9 @@ class ClientConnection(WritingSide):
                     self.serving = False
                     self._payload = None
                 # An answer may have begun, and promised to go on, before the end was announced.
-                if not keep or (self.closing and self._nothing_came()):
+                if not keep:
                     break
-                self._timer.set(self._manager.timeouts.keepalive)
+                self._timer.set(LAST_CALL if self.closing else self._manager.timeouts.keepalive)
             if not payload.is_eof() or type(message) is _ErrInfo:
                 await self._linger()
         except asyncio.CancelledError:
