@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from proxy.errors import GatewayError
+from proxy.tasks import Tasks
 
 SocketAddress = tuple[socket.AddressFamily, tuple[str | int, ...]]
 
@@ -32,6 +33,7 @@ class Resolver:
 
     def __init__(self, ttl: float = 30.0) -> None:
         self._ttl = ttl
+        self._tasks = Tasks()
         self._known: dict[tuple[str, int], _Known] = {}
         self._looking: dict[tuple[str, int], asyncio.Task[tuple[SocketAddress, ...]]] = {}
 
@@ -50,7 +52,9 @@ class Resolver:
         key = (host, port)
         task = self._looking.get(key)
         if task is None:
-            task = self._looking[key] = asyncio.ensure_future(self._look_up(host, port))
+            task = self._looking[key] = self._tasks.spawn(
+                self._look_up(host, port), name=f"resolve {host}", quiet=True
+            )
             task.add_done_callback(lambda done: self._looked_up(key, done))
         # One waiter's leaving must not end the look-up for the others.
         return await asyncio.shield(task)
