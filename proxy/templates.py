@@ -153,7 +153,7 @@ def _fits(root: str, parts: list[str]) -> bool:
 def _forms(root: str) -> str:
     """Spell the accepted forms of a root, such as `request.id`, `request.header.NAME`."""
     if not _FORMS[root]:
-        return f"'{root}' alone"
+        return f"${{{root}}}"
     names = (
         "NAME" if key == "*" else key + (".NAME" if form else "")
         for key, form in _FORMS[root].items()

@@ -7,7 +7,7 @@ never repeats the text, which may have come from the environment.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 _SECONDS: Mapping[str, float] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -23,6 +23,30 @@ DURATION_FORM = "a duration such as 250ms, 2s, 5m or 1h"
 SIZE_FORM = "a size such as 512B, 64KiB or 10MiB"
 RATE_FORM = "a rate such as 50/s, 100/m or 1000/h"
 PERCENT_FORM = "a percentage from 0% to 100%"
+
+
+# What people write, in lower case, and the unit that they mean.
+_LOOSE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*/?\s*(?:per\s+)?([A-Za-z%]*)\s*", re.ASCII)
+_TIMES: Mapping[str, str] = {
+    **dict.fromkeys(("ms", "msec", "msecs", "millisecond", "milliseconds"), "ms"),
+    **dict.fromkeys(("", "s", "sec", "secs", "second", "seconds"), "s"),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), "m"),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), "h"),
+    **dict.fromkeys(("d", "day", "days"), "d"),
+}
+_SIZES: Mapping[str, str] = {
+    **dict.fromkeys(("", "b", "byte", "bytes"), "B"),
+    **dict.fromkeys(("k", "kb", "kib"), "KiB"),
+    **dict.fromkeys(("m", "mb", "mib"), "MiB"),
+    **dict.fromkeys(("g", "gb", "gib"), "GiB"),
+}
+_UNITS: Mapping[str, Mapping[str, str]] = {
+    "duration": _TIMES,
+    "timer": _TIMES,
+    "size": _SIZES,
+    "rate": {word: f"/{unit}" for word, unit in _TIMES.items() if unit != "ms"},
+    "percent": dict.fromkeys(("", "%", "percent"), "%"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +93,25 @@ def parse_percent(text: str) -> float:
     return float(found[1]) / 100
 
 
+def mended(form: str, value: object) -> str | None:
+    """Return how `value` is written in the form `duration`, `timer`, `size`, `rate` or `percent`.
+
+    None when it is not clear what is meant. `5 s`, `5sec` and 5 are `5s`; `10MB` is `10MiB`.
+    """
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)) or form not in _UNITS:
+        return None
+    found = _LOOSE.fullmatch(str(value))
+    unit = _UNITS[form].get(found[2].lower()) if found else None
+    if found is None or unit is None:
+        return None
+    written = found[1] + unit
+    try:
+        _PARSERS[form](written)
+    except ValueError:
+        return None
+    return None if written == value else written
+
+
 def format_duration(seconds: float) -> str:
     """Write seconds in the largest unit that stays whole: 600.0 is `10m`, 0.25 is `250ms`."""
     for unit in ("h", "m", "s"):
@@ -83,3 +126,12 @@ def format_size(size: int) -> str:
         if size and size % _BYTES[unit] == 0:
             return f"{size // _BYTES[unit]}{unit}"
     return f"{size}B"
+
+
+_PARSERS: Mapping[str, Callable[[str], object]] = {
+    "duration": parse_duration,
+    "timer": parse_duration,
+    "size": parse_size,
+    "rate": parse_rate,
+    "percent": parse_percent,
+}

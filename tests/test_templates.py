@@ -39,7 +39,7 @@ def test_names_are_kept_as_written(text: str, names: tuple[str, ...]) -> None:
         ("${request.header}", 0, "request.header.NAME"),
         ("${request.header.a.b}", 0, "request.header.NAME"),
         ("${request.id.x}", 0, "request.id"),
-        ("${service.name}", 0, "'service' alone"),
+        ("${service.name}", 0, r"write \$\{service\}"),
         ("${request.json.a.b}", 0, "'request.json' is not known here"),
         ("${claims.a b}", 0, "claims.NAME"),
     ],

@@ -10,6 +10,7 @@ from proxy.units import (
     Rate,
     format_duration,
     format_size,
+    mended,
     parse_duration,
     parse_percent,
     parse_rate,
@@ -70,6 +71,38 @@ def test_another_form_is_refused_naming_the_accepted_one(
 ) -> None:
     with pytest.raises(ValueError, match=form):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("form", "value", "written"),
+    [
+        ("duration", 5, "5s"),
+        ("duration", 0.5, "0.5s"),
+        ("timer", "5 s", "5s"),
+        ("duration", "5sec", "5s"),
+        ("duration", "1 Minute", "1m"),
+        ("duration", "250 millis", None),
+        ("duration", "-1s", None),
+        ("duration", "5s", None),
+        ("duration", True, None),
+        ("duration", [5], None),
+        ("size", 10, "10B"),
+        ("size", "10MB", "10MiB"),
+        ("size", "1.5MiB", None),
+        ("rate", 50, "50/s"),
+        ("rate", "50 per second", "50/s"),
+        ("rate", "100 / min", "100/m"),
+        ("rate", 0, None),
+        ("percent", 20, "20%"),
+        ("percent", "20 %", "20%"),
+        ("percent", 120, None),
+        ("listen", 5, None),
+    ],
+)
+def test_what_is_nearly_right_is_written_as_it_should_be(
+    form: str, value: object, written: str | None
+) -> None:
+    assert mended(form, value) == written
 
 
 @given(st.integers(0, 999_999_999))

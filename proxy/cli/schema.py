@@ -32,11 +32,12 @@ def schema(plugins_only: bool) -> None:
 def plugins_schema(catalog: Catalog) -> dict[str, Any]:
     """Return the options of all installed plugins by name, with what the chain must know of each.
 
-    Raises ConfigError when one of them can't be loaded.
+    Raises ConfigError when one of them can't be loaded, or its schema is none.
     """
+    from proxy.config.plugin_schema import checked
     from proxy.plugin.base import Authenticator
 
-    found = {name: catalog.get(name) for name in catalog}
+    found = {name: checked(name, catalog.get(name)) for name in catalog}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Brain Gateway: options of the installed plugins",
@@ -56,10 +57,12 @@ def plugins_schema(catalog: Catalog) -> dict[str, Any]:
 
 def whole_schema(catalog: Catalog) -> dict[str, Any]:
     """Return the language's schema in which a chain's entry knows the installed plugins."""
+    from proxy.config.published import as_loaded, as_published
     from proxy.config.schema import read_schema
 
-    made: dict[str, Any] = read_schema("routes.schema.json")
+    made: dict[str, Any] = as_loaded(read_schema("routes.schema.json"))
     entry = made["definitions"]["plugins"]["items"]
     entry["properties"] |= plugins_schema(catalog)["properties"]
     entry["additionalProperties"] = False
-    return made
+    published: dict[str, Any] = as_published(made)
+    return published

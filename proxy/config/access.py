@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from proxy.config.chain import Chain
@@ -41,6 +41,22 @@ def check_contradiction(work: Work, what: str, access: Access, chain: Chain, spa
         work.report.error(
             Code.ACCESS, message, span, "say 'public: false' or 'public: optional' here"
         )
+
+
+def check_never_asked(
+    work: Work, what: str, level: Mapping[str, Any], chain: Chain, span: Span
+) -> None:
+    """Warn of a public service that names an authenticator, where none of its routes asks it.
+
+    With a route that says `public: false` or `public: optional` the two make sense together.
+    """
+    named = [link.identity for link in chain.own if link.authenticator]
+    routes = level.get("routes", ())
+    asking = any(isinstance(each, dict) and each.get("public", True) is not True for each in routes)
+    if level.get("public") is True and named and not asking:
+        message = f"{what} is public, so its authenticator '{named[0]}' is never asked"
+        hint = "remove one of the two, or say 'public: false' on a route"
+        work.report.warn(Code.NEVER_ASKED, message, span, hint)
 
 
 def check_values(

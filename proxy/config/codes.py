@@ -48,3 +48,5 @@ class Code(StrEnum):
     EXPOSED = "BG304"
     COOKIES_LEAVE = "BG305"
     PLUGIN_WARNS = "BG306"
+    NEVER_ASKED = "BG307"
+    NO_PATTERN = "BG308"

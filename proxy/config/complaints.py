@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from proxy.config.codes import Code
 from proxy.config.diagnostics import Report, count, listed, nearest
-from proxy.config.tree import Node, Path, key_span, span_of
+from proxy.config.remedies import origin_of, remedy, remedy_of_key
+from proxy.config.syntax import lacks_space
+from proxy.config.tree import Node, Path, Scalar, find, key_span, span_of
 from proxy.config.wording import constant, kind, subject, wish
-from proxy.plugin.options import SECRET_KEY, SECRETS_LATER, types_of
+from proxy.plugin.options import SECRET_KEY, SECRETS_LATER
+
+_HEXADECIMAL = re.compile(r"\^\[(?:0-9|a-f|A-F){2,3}\]\{([0-9]+)\}\$")
 
 
 class Violation(NamedTuple):
@@ -42,7 +47,8 @@ def _unknown(violation: Violation, root: Node, report: Report) -> None:
         ):
             continue
         message = f"unknown key '{name}' in {subject(violation.path)}"
-        hint = nearest(name, known) or (f"known: {listed(known, 'and')}" if known else None)
+        hint = remedy_of_key(name, violation.value, violation.schema)
+        hint = hint or (f"known: {listed(known, 'and')}" if known else None)
         report.error(Code.UNKNOWN_KEY, message, key_span(root, (*violation.path, name)), hint)
 
 
@@ -50,7 +56,9 @@ def _missing(violation: Violation, root: Node, report: Report) -> None:
     for name in violation.wanted:
         if name not in violation.value:
             message = f"key '{name}' is missing in {subject(violation.path)}"
-            report.error(Code.MISSING_KEY, message, key_span(root, violation.path))
+            only = violation.schema.get("properties", {}).get(name, {}).get("enum", ())
+            hint = f"add '{name}: {constant(only[0])}'" if len(only) == 1 else None
+            report.error(Code.MISSING_KEY, message, key_span(root, violation.path), hint)
 
 
 def _type(violation: Violation, root: Node, report: Report) -> None:
@@ -58,18 +66,18 @@ def _type(violation: Violation, root: Node, report: Report) -> None:
     if isinstance(value, dict) and SECRET_KEY in value:
         report.error(Code.LATER, f"{subject(path)}: {SECRETS_LATER}", key_span(root, path))
         return
-    hint = None
-    if value is None:
+    hint = remedy(violation.schema, value, root, path)
+    if hint is None and value is None:
         hint = "give it a value, or remove the key"
-    elif isinstance(value, str) and types_of(violation.schema) == ("array",):
-        hint = "write a list: [a, b]"
     message = f"{subject(path)}: expected {wish(violation.schema)}, not {kind(value)}"
     report.error(Code.WRONG_TYPE, message, span_of(root, path), hint)
 
 
 def _enum(violation: Violation, root: Node, report: Report) -> None:
     known = [constant(value) for value in violation.wanted]
-    hint = nearest(violation.value, known) if isinstance(violation.value, str) else None
+    hint = remedy(violation.schema, violation.value, root, violation.path)
+    if hint is None and isinstance(violation.value, str):
+        hint = nearest(violation.value, known)
     message = f"{subject(violation.path)}: expected {listed(known)}"
     report.error(Code.WRONG_VALUE, message, span_of(root, violation.path), hint)
 
@@ -78,11 +86,13 @@ def _format(violation: Violation, root: Node, report: Report) -> None:
     path = violation.path
     if violation.of_name:
         message = f"name '{violation.value}' in {subject(path)}: {violation.message}"
-        report.error(Code.WRONG_VALUE, message, key_span(root, (*path, violation.value)))
+        hint = lacks_space(violation.value)
+        report.error(Code.WRONG_VALUE, message, key_span(root, (*path, violation.value)), hint)
         return
     template = violation.schema.get("format") == "template"
     code = Code.TEMPLATE if template else Code.WRONG_VALUE
-    report.error(code, f"{subject(path)}: {violation.message}", span_of(root, path))
+    hint = remedy(violation.schema, violation.value, root, path)
+    report.error(code, f"{subject(path)}: {violation.message}", span_of(root, path), hint)
 
 
 def _later(violation: Violation, root: Node, report: Report) -> None:
@@ -113,10 +123,23 @@ def _size(noun: str, bound: str) -> Callable[[Violation, Node, Report], None]:
     return word
 
 
-def _other(violation: Violation, root: Node, report: Report) -> None:
-    message = f"{subject(violation.path)}: this value is not allowed"
-    hint = violation.schema.get("description")
+def _pattern(violation: Violation, root: Node, report: Report) -> None:
+    found = _HEXADECIMAL.fullmatch(violation.wanted)
+    if found is None:
+        _other(violation, root, report)
+        return
+    message = f"{subject(violation.path)}: expected {found[1]} hexadecimal digits"
+    node = find(root, violation.path)
+    hint = origin_of(node) if isinstance(node, Scalar) else None
     report.error(Code.WRONG_VALUE, message, span_of(root, violation.path), hint)
+
+
+def _other(violation: Violation, root: Node, report: Report) -> None:
+    schema, path = violation.schema, violation.path
+    message = f"{subject(path)}: this value is not allowed"
+    said = schema.get("description", "").partition(". ")[0].removesuffix(".")
+    hint = remedy(schema, violation.value, root, path) or said or None
+    report.error(Code.WRONG_VALUE, message, span_of(root, path), hint)
 
 
 _WORDS: Mapping[str, Callable[[Violation, Node, Report], None]] = {
@@ -125,6 +148,7 @@ _WORDS: Mapping[str, Callable[[Violation, Node, Report], None]] = {
     "type": _type,
     "enum": _enum,
     "format": _format,
+    "pattern": _pattern,
     "not": _later,
     "minimum": _bound,
     "maximum": _bound,

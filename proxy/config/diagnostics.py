@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from proxy.config.codes import Code
+from proxy.config.masking import without_userinfo
 from proxy.config.source import Span
 
 
@@ -37,14 +38,20 @@ class Report:
         self._spoiled: set[Span] = set()
 
     def error(self, code: Code, message: str, span: Span, hint: str | None = None) -> None:
-        """Add what refuses the file; nothing more about a spoiled value."""
-        if span in self._spoiled:
+        """Add what refuses the file; nothing more about a spoiled value, unless it is no YAML."""
+        if span in self._spoiled and code is not Code.SYNTAX:
             return
-        self._found[Diagnostic(code, Severity.ERROR, message, span, hint)] = None
+        self._add(Diagnostic(code, Severity.ERROR, message, span, hint))
 
     def warn(self, code: Code, message: str, span: Span, hint: str | None = None) -> None:
         """Add what is legal and unwise."""
-        self._found[Diagnostic(code, Severity.WARNING, message, span, hint)] = None
+        self._add(Diagnostic(code, Severity.WARNING, message, span, hint))
+
+    def _add(self, found: Diagnostic) -> None:
+        """Keep it, without what a URL in its words says of who may come in."""
+        hint = found.hint and without_userinfo(found.hint)
+        told = replace(found, message=without_userinfo(found.message), hint=hint)
+        self._found[told] = None
 
     def spoil(self, span: Span) -> None:
         """Say that the value at `span` could not be read, which has been reported."""
@@ -65,9 +72,15 @@ class Report:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return "did you mean 'x'?" for the known word nearest to `word`, None when none is near."""
+    found = nearest_word(word, known)
+    return found and f"did you mean '{found}'?"
+
+
+def nearest_word(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that is nearest to `word`, None when none is near."""
     by_lower = {name.lower(): name for name in known}
     found = difflib.get_close_matches(word.lower()[:64], by_lower, n=1, cutoff=0.6)
-    return f"did you mean '{by_lower[found[0]]}'?" if found else None
+    return by_lower[found[0]] if found else None
 
 
 def count(number: int, noun: str) -> str:

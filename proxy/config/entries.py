@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from proxy.config.codes import Code
-from proxy.config.diagnostics import nearest
+from proxy.config.diagnostics import listed, nearest
 from proxy.config.models import Entry
 from proxy.config.registry import Known
 from proxy.config.schema import ENTRY_KEYS
-from proxy.config.tree import Path
+from proxy.config.source import Span
+from proxy.config.tree import Mapping as Tree
+from proxy.config.tree import Path, find
 from proxy.config.violations import violations
 from proxy.config.work import Work
 from proxy.errors import ConfigError
@@ -77,11 +79,9 @@ class Entries:
         try:
             return registry.get(entry.plugin, use=entry.use is not None)
         except KeyError:
-            hint = nearest(entry.plugin, registry.catalog)
+            hint = nearest(entry.plugin, registry.catalog) or _installed(registry.catalog)
             message = f"there is no plugin '{entry.plugin}'"
-            self._work.report.error(
-                Code.UNKNOWN_PLUGIN, message, span, hint or "install it, or name one with 'use'"
-            )
+            self._work.report.error(Code.UNKNOWN_PLUGIN, message, span, hint)
         except ConfigError as error:
             self._work.report.error(Code.PLUGIN_REFUSES, str(error), span, error.hint)
         return None
@@ -96,14 +96,14 @@ class Entries:
             hint = f"without options write the name alone: {entry.plugin}"
             work.report.error(Code.WRONG_TYPE, message, work.key(*path), hint)
             return None, ()
-        found = violations(known.schema, entry.options, work.root, path, work.report)
-        if found.any or not known.sure:
-            return None, ()
         try:
+            found = violations(known.schema, entry.options, work.root, path, work.report)
+            if found.any or not known.sure:
+                return None, ()
             options = convert(known.schema, entry.options)
             names = tuple(_names(options))
             return (self._made(known, options, path) if known.made else None), names
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a constructor may fail in any way
             remedy = error.hint if isinstance(error, ConfigError) else None
             message = _refusal(entry.plugin, error)
             work.report.error(Code.PLUGIN_REFUSES, message, work.key(*path), remedy)
@@ -125,22 +125,38 @@ class _Problems:
 
     def add(self, option: str, message: str, *, hint: str | None = None) -> None:
         """Report an error at `option`."""
-        self._work.report.error(
-            Code.PLUGIN_REFUSES, message, self._work.value(*self._at(option)), hint
-        )
+        self._work.report.error(Code.PLUGIN_REFUSES, message, self._span(option, message), hint)
 
     def warn(self, option: str, message: str, *, hint: str | None = None) -> None:
         """Report what is legal and unwise."""
-        self._work.report.warn(
-            Code.PLUGIN_WARNS, message, self._work.value(*self._at(option)), hint
-        )
+        self._work.report.warn(Code.PLUGIN_WARNS, message, self._span(option, message), hint)
+
+    def _span(self, option: str, message: str) -> Span:
+        """Return the place of the option's value; of its key, when the message names that."""
+        path = self._at(option)
+        if len(path) > len(self._path) and f"'{path[-1]}'" in message:
+            return self._work.key(*path)
+        return self._work.value(*path)
 
     def _at(self, option: str) -> Path:
-        steps = (int(step) if step.isdecimal() else step for step in option.split(".") if step)
-        return (*self._path, *steps)
+        """Split the option at its dots, but for a key that has some of its own."""
+        path, rest = self._path, option
+        while rest:
+            node, whole = find(self._work.root, path), rest
+            while isinstance(node, Tree) and rest not in node.items and "." in rest:
+                rest = rest.rpartition(".")[0]
+            step = rest if isinstance(node, Tree) else rest.partition(".")[0]
+            path = (*path, step if isinstance(node, Tree) or not step.isdecimal() else int(step))
+            rest = whole[len(step) + 1 :]
+        return path
 
 
-def _refusal(plugin: str, error: Exception) -> str:
+def _installed(names: Iterable[str]) -> str:
+    known = list(names)
+    return f"installed: {listed(known, 'and')}" if known else "install it, or name one with 'use'"
+
+
+def _refusal(plugin: str, error: BaseException) -> str:
     """A plugin's own words for what it refuses on purpose; for a bug, which one it is."""
     if isinstance(error, (ConfigError, ValueError)) and str(error):
         return f"plugin '{plugin}': {error}"

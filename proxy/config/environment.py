@@ -17,12 +17,14 @@ class Expanded:
     """A text with its environment values in.
 
     `value` is what it means where templates are not known; `template` the same for
-    `proxy.templates`. `whole` says that the text was one reference and nothing else.
+    `proxy.templates`. `whole` says that the text was one reference and nothing else; `empty` names
+    the first variable that is set to nothing.
     """
 
     value: str
     template: str
     whole: bool
+    empty: str | None = None
 
 
 class BadReference(ValueError):
@@ -52,7 +54,15 @@ def expand(text: str, environment: Mapping[str, str]) -> Expanded:
             piece.text.replace("${", "$${") if piece.literal else piece.text for piece in pieces
         ),
         whole=only is not None and bool(_NAME.fullmatch(only[1] or "")),
+        empty=next(_empty(text, environment), None),
     )
+
+
+def _empty(text: str, environment: Mapping[str, str]) -> Iterator[str]:
+    for found in _TOKEN.finditer(text):
+        name = _NAME.fullmatch(found[1] or "")
+        if name and not name[2] and environment.get(name[1]) == "":
+            yield name[1]
 
 
 def _pieces(text: str, environment: Mapping[str, str]) -> Iterator[_Piece]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping as Environment
 from collections.abc import Sequence as Several
+from itertools import takewhile
 from pathlib import Path
 
 from proxy.config.codes import Code
@@ -28,6 +29,8 @@ class Reader:
 
     def __init__(self, environment: Environment[str, str], report: Report) -> None:
         self.sources: list[Source] = []
+        self.folders: dict[str, None] = {}
+        """Those in which a new file may match a pattern of `include`, there or not, in order."""
         self._environment = environment
         self._report = report
         self._size = 0
@@ -130,9 +133,10 @@ class Reader:
         if not _GLOB.search(pattern):
             return [str(folder / pattern)]
         anchor = Path(pattern).anchor
+        start, below = Path(anchor) if anchor else folder, pattern.removeprefix(anchor)
         try:
-            found = (Path(anchor) if anchor else folder).glob(pattern.removeprefix(anchor))
-            return sorted(str(path) for path in found if path.is_file())
+            self.folders |= dict.fromkeys(_folders(start, below))
+            return sorted(str(path) for path in start.glob(below) if path.is_file())
         except (ValueError, NotImplementedError, OSError):
             self._report.error(Code.INCLUDE, "this is no pattern for files", span)
             return []
@@ -171,6 +175,15 @@ class Reader:
             more.span,
         )
         return known
+
+
+def _folders(start: Path, pattern: str) -> list[str]:
+    """Return the folder that a pattern names without wildcards, and all that they match."""
+    *above, _ = Path(pattern).parts
+    fixed = start.joinpath(*takewhile(lambda part: not _GLOB.search(part), above))
+    named = str(Path(*above))
+    matched = start.glob(named) if _GLOB.search(named) else ()
+    return [str(fixed), *sorted(str(path) for path in matched if path.is_dir())]
 
 
 def _copy(tree: Mapping) -> Mapping:

@@ -19,6 +19,7 @@ from proxy.config.dangers import warn_of_dangers
 from proxy.config.diagnostics import Diagnostic, Report, Severity
 from proxy.config.entries import Entries
 from proxy.config.files import Reader
+from proxy.config.hiding import hide, hide_by_name
 from proxy.config.levels import Levels
 from proxy.config.models import Config
 from proxy.config.process import compile_gateway, compile_log
@@ -38,13 +39,14 @@ from proxy.plugin.catalog import Catalog
 class Loaded:
     """What came of loading: `config` is None exactly when there is an error among `diagnostics`.
 
-    `files` are all that were read, in order; `services` is how many were named, good or bad.
+    `files` are all that were read, in order; `services` is how many were named, good or bad, None
+    where the files could not be read as far as that.
     """
 
     config: Config | None
     diagnostics: tuple[Diagnostic, ...]
     files: tuple[str, ...] = ()
-    services: int = 0
+    services: int | None = None
 
     @property
     def failed(self) -> bool:
@@ -105,12 +107,24 @@ def _load(files: Sequence[str], environment: Mapping[str, str], registry: Regist
     tree = reader.read_all(files)
     names = tuple(source.name for source in reader.sources)
     if tree is None:
+        _hide(reader, report)
         return Loaded(None, tuple(report), names)
     work = Work(tree, plain(tree), environment, registry, report)
-    config = _compile(work, names)
+    config = _compile(work, names, tuple(reader.folders))
+    _hide(reader, report, work)
     services = work.data.get("services")
     count = len(services) if isinstance(services, dict) else 0
     return Loaded(None if report.failed else config, tuple(report), names, count)
+
+
+def _hide(reader: Reader, report: Report, work: Work | None = None) -> None:
+    """Hide credentials in what is shown; where nothing is, nobody looks for them."""
+    if not len(report):
+        return
+    for source in reader.sources:
+        hide_by_name(source, readable=work is not None)
+    if work is not None:
+        hide(work.root, language(), work.registry.schema)
 
 
 def load_or_raise(
@@ -123,7 +137,7 @@ def load_or_raise(
     return loaded
 
 
-def _compile(work: Work, names: tuple[str, ...]) -> Config:
+def _compile(work: Work, names: tuple[str, ...], folders: tuple[str, ...]) -> Config:
     coerce(language(), work.root, work.data, work.registry.schema, work.report)
     work.mark_broken(violations(language(), work.data, work.root, (), work.report).broken)
     gateway = compile_gateway(work)
@@ -148,6 +162,7 @@ def _compile(work: Work, names: tuple[str, ...]) -> Config:
         revision=_revision(work),
         effective=json.dumps(_effective(work.root), default=str),
         watched=(*names, *work.read_files),
+        watched_folders=folders,
     )
 
 

@@ -44,7 +44,7 @@ def parse(source: Source, environment: Environment[str, str], report: Report) ->
     except _Stop:
         return None
     except yaml.YAMLError as error:
-        report_syntax(error, source, report)
+        report_syntax(error, source, report, builder.last)
         return None
     return builder.root
 
@@ -60,6 +60,7 @@ class _Builder:
 
     def __init__(self, source: Source, environment: Environment[str, str], report: Report) -> None:
         self.root: Node | None = None
+        self._last: Any = None
         self._source = source
         self._environment = environment
         self._report = report
@@ -69,6 +70,11 @@ class _Builder:
         self._names: list[str | None] = []
         self._expanded = 0
         self._documents = 0
+
+    @property
+    def last(self) -> Span | None:
+        """The last scalar, which a syntax error behind it may be about."""
+        return self._span(self._last) if self._last is not None else None
 
     def take(self, event: Any) -> None:
         """Handle one event of the parser; those of the stream itself say nothing."""
@@ -83,6 +89,7 @@ class _Builder:
 
     def _scalar(self, event: Any) -> None:
         self._refuse_tag(event)
+        self._last = event
         if self._awaits_key:
             self._take_key(event)
             return
@@ -126,7 +133,7 @@ class _Builder:
             return Scalar(text, text, span)
         typed_again = expanded.whole and not quoted
         value = self._typed(expanded.value, span) if typed_again else expanded.value
-        return Scalar(text, value, span, expanded.template, expanded.value)
+        return Scalar(text, value, span, expanded.template, expanded.value, expanded.empty)
 
     def _expand(self, text: str, span: Span) -> Expanded | None:
         try:
@@ -219,8 +226,10 @@ class _Builder:
     def _span(self, event: Any) -> Span:
         start, end = event.start_mark, event.end_mark
         line, column = start.line, start.column
-        length = end.column - column if end.line == line else 1
-        return Span(self._source, line + 1, column + 1, length or 1)
+        if end.line == line:
+            return Span(self._source, line + 1, column + 1, end.column - column or 1)
+        self._source.ends[line + 1, column + 1] = end.line + 1, end.column
+        return Span(self._source, line + 1, column + 1)
 
     def _fail(self, code: Code, message: str, event: Any) -> None:
         self._report.error(code, message, self._span(event))

@@ -11,12 +11,29 @@ from proxy.paths import canonical
 
 _SEGMENT = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _BRACES = re.compile(r"[{}*]")
+_EXPRESSION = re.compile(r"[\[\]()\\^$+]|\.\*")
+NO_EXPRESSION = "paths are no regular expressions; use {name} or /*"
 _FORM = "'/x' matches /x and /x/, '/x/*' all below too, '{name}' is one whole segment"
 
 
 @lru_cache(maxsize=4096)
 def parse_pattern(text: str) -> PathPattern:
     """Compile a path pattern. Raises ValueError that names the accepted forms."""
+    try:
+        return _parsed(text)
+    except ValueError:
+        if sign_of_expression(text):
+            raise ValueError(NO_EXPRESSION) from None
+        raise
+
+
+def sign_of_expression(text: str) -> str | None:
+    """Return the first sign that means something in a regular expression and nothing here."""
+    found = _EXPRESSION.search(text)
+    return found[0] if found else None
+
+
+def _parsed(text: str) -> PathPattern:
     if not text.startswith("/"):
         raise ValueError(f"a path begins with '/': {_FORM}")
     prefix = text.endswith("/*")

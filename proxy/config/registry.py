@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from proxy.config.plugin_schema import checked
 from proxy.config.schema import Schema, read_schema
 from proxy.errors import ConfigError
 from proxy.plugin.base import Authenticator, Plugin
@@ -59,7 +60,7 @@ class Registry:
         if not self._run:
             return self._unseen(name)
         try:
-            found = self.catalog.use(name) if use else self.catalog.get(name)
+            found = checked(name, self.catalog.use(name) if use else self.catalog.get(name))
         except ConfigError as error:
             return error
         return Known(found.schema, found.stage, issubclass(found, Authenticator), found)

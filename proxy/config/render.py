@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from proxy.config.diagnostics import Diagnostic, Severity, count
+from proxy.config.masking import masked
 from proxy.config.source import Span
 
 MAX_LINE = 160
@@ -16,21 +17,22 @@ _UNPRINTABLE = re.compile(r"[^\t\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U00
 _GITHUB_ESCAPES = (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"))
 
 
-def render_text(found: Sequence[Diagnostic], files: Sequence[str], services: int) -> str:
+def render_text(found: Sequence[Diagnostic], files: Sequence[str], services: int | None) -> str:
     """Return each diagnostic with its line and caret, then the count."""
     return "\n".join([*(_one(each) for each in found), summary(found, files, services)])
 
 
-def summary(found: Sequence[Diagnostic], files: Sequence[str], services: int) -> str:
-    """Return the closing line: `2 errors in routes.yaml (6 services)`."""
+def summary(found: Sequence[Diagnostic], files: Sequence[str], services: int | None) -> str:
+    """Return the closing line: `2 errors in routes.yaml (6 services)`, if they could be counted."""
     errors = sum(each.severity is Severity.ERROR for each in found)
     warnings = len(found) - errors
     told = [count(errors, "error")] * bool(errors) + [count(warnings, "warning")] * bool(warnings)
-    return f"{', '.join(told) or 'no errors'} in {', '.join(files)} ({count(services, 'service')})"
+    counted = "" if services is None else f" ({count(services, 'service')})"
+    return f"{', '.join(told) or 'no errors'} in {', '.join(files)}{counted}"
 
 
-def render_json(found: Sequence[Diagnostic], files: Sequence[str], services: int) -> str:
-    """Return one object, stable for scripts: `diagnostics`, `files`, `services`."""
+def render_json(found: Sequence[Diagnostic], files: Sequence[str], services: int | None) -> str:
+    """Return one object, stable for scripts: `diagnostics`, `files`, `services` (null: unread)."""
     told = [
         {
             "code": each.code.value,
@@ -72,20 +74,26 @@ def _one(found: Diagnostic) -> str:
         hint = [f"   = {_visible(found.hint)}"] if found.hint else []
         return "\n".join([head, f"  --> {span}", *hint])
     margin = " " * len(str(span.line))
-    text, before, length = _cut(span.source.lines[span.line - 1], span)
+    text, before, length = _cut(*_shown(span))
     caret = f"{before}{'^' * length}{f' {_visible(found.hint)}' if found.hint else ''}"
     return "\n".join(
         [head, f"{margin}--> {span}", f"{margin} |", f"{span.line} | {text}", f"{margin} | {caret}"]
     )
 
 
-def _cut(line: str, span: Span) -> tuple[str, str, int]:
-    """Return the line as shown, what stands before the caret, and the caret's length."""
-    start = max(0, span.column - 1 - MAX_LINE // 2) if len(line) > MAX_LINE else 0
+def _shown(span: Span) -> tuple[str, int, int]:
+    """Return the line of a place as it may be shown, the caret's column from 0 and its length."""
+    hidden = span.source.hidden.get(span.line, ())
+    return masked(span.source.lines[span.line - 1], hidden, span.column - 1, span.length)
+
+
+def _cut(line: str, column: int, length: int) -> tuple[str, str, int]:
+    """Return as much of the line as is shown, what stands before the caret, and its length."""
+    start = max(0, column - MAX_LINE // 2) if len(line) > MAX_LINE else 0
     shown = _visible(line[start : start + MAX_LINE])
-    at = min(span.column - 1 - start, len(shown))
+    at = min(column - start, len(shown))
     before = re.sub(r"[^\t]", " ", shown[:at])
-    return shown, before, max(1, min(span.length, len(shown) - at))
+    return shown, before, max(1, min(length, len(shown) - at))
 
 
 def _visible(text: str) -> str:

@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote as percent_encode
 
-from proxy.config.access import check_access, check_contradiction, check_values
+from proxy.config.access import (
+    check_access,
+    check_contradiction,
+    check_never_asked,
+    check_values,
+)
+from proxy.config.codes import Code
 from proxy.config.levels import Level, Levels
 from proxy.config.matching import compile_match
 from proxy.config.models import Access, Cookies, Match, PathPattern, RouteSpec, ServiceSpec
-from proxy.config.patterns import literal_path
+from proxy.config.patterns import NO_EXPRESSION, literal_path, sign_of_expression
 from proxy.config.settings import block_schema
 from proxy.config.source import Span
-from proxy.config.tree import Path
+from proxy.config.tree import Path, find
 from proxy.config.upstreams import Upstreams, all_private
 from proxy.config.work import Work
 from proxy.plugin.options import convert_text
@@ -67,7 +74,7 @@ class Routes:
         if upstream is None:
             return
         prefixes = self._prefixes(name, mapping.get("aliases", ()))
-        span = self._work.key(*path)
+        span = self._decided(path)
         self.services.append(ServiceSpec(name, prefixes, upstream, self._work.place(span)))
         level = replace(self._levels.inner(self._levels.outer, mapping, path), upstream=upstream)
         own = _Draft(name, f"service '{name}'", span, ANYTHING, level, prefixes, name)
@@ -79,6 +86,17 @@ class Routes:
             self._route(route, below, level, name, prefixes, told=told)
         if catch_all:
             self._add(own)
+        at = self._work.key(*path, "public")
+        check_never_asked(self._work, own.what, mapping, level.chain, at)
+
+    def _decided(self, path: Path) -> Span:
+        """Return the place of a key; of its upstream, where another file lays that over it."""
+        own = self._work.key(*path)
+        for tail in (("upstream", "url"), ("upstream", "targets"), ("upstream",)):
+            if find(self._work.root, (*path, *tail)) is not None:
+                decided = self._work.key(*path, *tail)
+                return own if decided.source is own.source else decided
+        return own
 
     def _usable(self, path: Path, given: Any) -> bool:
         if isinstance(given, dict):
@@ -106,6 +124,11 @@ class Routes:
         span = self._work.key(*path, "match")
         self._work.place(span, named="name" in given)
         match = compile_match(given["match"])
+        if sign := sign_of_expression(match.path.text):
+            message = f"route '{name}': {NO_EXPRESSION}"
+            at = self._work.value(*path, "match", "path")
+            hint = f"where '{sign}' is meant, write {percent_encode(sign)}"
+            self._work.report.warn(Code.NO_PATTERN, message, at, hint)
         rewrite = convert_text(self._rewrite, given.get("rewrite", "")).names
         draft = _Draft(name, f"route '{name}'", span, match, level, prefixes, service, rewrite)
         if not told or {"public", "plugins", "skip"} & given.keys():
@@ -134,7 +157,7 @@ class Routes:
         if upstream is None:
             return
         inner = self._levels.inner(self._levels.outer, mapping, path)
-        level, span = replace(inner, upstream=upstream), self._work.key(*path)
+        level, span = replace(inner, upstream=upstream), self._decided(path)
         draft = _Draft("fallback", "the fallback", span, ANYTHING, level)
         self._check(draft)
         check_contradiction(self._work, draft.what, level.access, level.chain, span)

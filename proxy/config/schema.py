@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from proxy.config.published import as_loaded
 from proxy.config.tree import Path as TreePath
 
 Schema = Mapping[str, Any]
@@ -29,8 +30,11 @@ def read_schema(name: str) -> Any:
 
 @cache
 def language() -> Schema:
-    """Return routes.schema.json with every `$ref` replaced by what it names; it has no cycles."""
-    written = read_schema("routes.schema.json")
+    """Return routes.schema.json with every `$ref` replaced by what it names; it has no cycles.
+
+    It speaks of values behind their references: see `published`.
+    """
+    written = as_loaded(read_schema("routes.schema.json"))
     resolved: Schema = _inline(written, written["definitions"], {})
     return {key: value for key, value in resolved.items() if key != "definitions"}
 
@@ -50,17 +54,17 @@ def _inline(part: Any, definitions: Mapping[str, Any], done: dict[str, Any]) -> 
     }
 
 
-def schemas_at(schema: Schema, path: TreePath, plugin: PluginSchema) -> Iterator[Schema]:
+def schemas_at(schema: Schema | None, path: TreePath, plugin: PluginSchema) -> Iterator[Schema]:
     """Yield every schema that speaks of the value at `path`; alternatives give several."""
+    if not isinstance(schema, dict):
+        return  # a plugin's `true` says nothing of what may be there
     if alternatives := schema.get("oneOf", schema.get("anyOf")):
         for alternative in alternatives:
             yield from schemas_at(alternative, path, plugin)
     if not path:
         yield schema
         return
-    below = _step(schema, path[0], plugin)
-    if isinstance(below, dict):
-        yield from schemas_at(below, path[1:], plugin)
+    yield from schemas_at(_step(schema, path[0], plugin), path[1:], plugin)
 
 
 def _step(schema: Schema, step: str | int, plugin: PluginSchema) -> Any:

@@ -16,11 +16,17 @@ _BREAKS = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 @dataclass(eq=False)
 class Source:
-    """One file as it was read. `order` is its place among the files of this load."""
+    """One file as it was read. `order` is its place among the files of this load.
+
+    `ends` leads from the line and column of a text that has several lines to its last line and the
+    column (from 0) behind it. `hidden` are columns (from 0) of a line that are never shown.
+    """
 
     name: str
     text: str = field(repr=False, default="")
     order: int = 0
+    ends: dict[tuple[int, int], tuple[int, int]] = field(repr=False, default_factory=dict)
+    hidden: dict[int, list[tuple[int, int]]] = field(repr=False, default_factory=dict)
 
     @cached_property
     def lines(self) -> list[str]:

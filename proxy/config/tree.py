@@ -18,11 +18,11 @@ class Scalar:
     """One value. `text` is as written.
 
     `value` is typed, environment values in. Where the text has a `$`, `expanded` is the text behind
-    `value`, and `template` the same in the language of `proxy.templates`, in which what came from
-    the environment is literal.
+    `value`, `template` the same in the language of `proxy.templates`, in which what came from the
+    environment is literal, and `empty` the first variable that is set to nothing.
     """
 
-    __slots__ = ("expanded", "span", "template", "text", "value")
+    __slots__ = ("empty", "expanded", "span", "template", "text", "value")
     weight = 1
 
     def __init__(
@@ -32,12 +32,14 @@ class Scalar:
         span: Span,
         template: str | None = None,
         expanded: str = "",
+        empty: str | None = None,
     ) -> None:
         self.text = text
         self.value = value
         self.span = span
         self.template = template
         self.expanded = expanded
+        self.empty = empty
 
 
 class Mapping:

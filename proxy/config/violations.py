@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,6 +10,8 @@ from proxy.config.accept import accepts
 from proxy.config.complaints import Violation, complain
 from proxy.config.diagnostics import Report
 from proxy.config.formats import check_format
+from proxy.config.remedies import meant_key
+from proxy.config.syntax import lacks_space
 from proxy.config.tree import Node, Path
 from proxy.plugin.options import is_type, types_of
 
@@ -37,10 +39,34 @@ def violations(schema: Schema, value: Any, root: Node, at: Path, report: Report)
         return Found(any=False, broken=frozenset())
     errors = _validator()(schema).iter_errors(value)
     found = [_violation(leaf, at) for error in errors for leaf in _leaves(error)]
-    for violation in found:
+    for violation in _without_echoes(found):
         complain(violation, root, report)
     broken = (violation.path for violation in found if violation.keyword not in _BESIDE)
     return Found(any=bool(found), broken=frozenset(broken))
+
+
+def _without_echoes(found: Sequence[Violation]) -> Iterator[Violation]:
+    """Leave out what one mistake causes beside itself.
+
+    A key that is written under another name is not also missing, and one that has grown together
+    with its value has no empty value.
+    """
+    meant, grown = set[Path](), set[Path]()
+    for violation in found:
+        if violation.keyword == "additionalProperties":
+            names = set(violation.value) - set(violation.schema.get("properties", {}))
+            keys = (meant_key(name, violation.value, violation.schema) for name in names)
+            meant |= {(*violation.path, key) for key in keys if key}
+        elif violation.of_name and lacks_space(violation.value):
+            grown.add((*violation.path, violation.value))
+    for violation in found:
+        if violation.path in grown and violation.value is None:
+            continue
+        if violation.keyword == "required":
+            wanted = [name for name in violation.wanted if (*violation.path, name) not in meant]
+            yield violation._replace(wanted=wanted)
+        else:
+            yield violation
 
 
 @cache

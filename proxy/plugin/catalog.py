@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
+from traceback import walk_tb
 from typing import Any
 
 from proxy.errors import ConfigError
@@ -80,9 +81,35 @@ def _import(reference: str) -> Any:
         found: Any = importlib.import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except Exception as error:  # a third party's module may fail in any way at import
-        raise ConfigError(f"can't import '{reference}': {type(error).__name__}: {error}") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a third party's module may fail in any way, `sys.exit` too
+        raise _not_imported(reference, module, error) from error
     return found
+
+
+def _not_imported(reference: str, module: str, error: BaseException) -> ConfigError:
+    """Say what went wrong where in the plugin's own source, and what to do when there is none."""
+    where = _place(error, module.partition(".")[0])
+    said = error.msg if isinstance(error, SyntaxError) else error
+    message = f"can't import '{reference}': {type(error).__name__}: {said}"
+    missing = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
+    return ConfigError(
+        f"{message} ({where})" if where else message,
+        hint="install it, or set PYTHONPATH to its folder" if missing else None,
+    )
+
+
+def _place(error: BaseException, package: str) -> str | None:
+    """Return file and line of the innermost place in the package's source that raised."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}"
+    places = [
+        f"{frame.f_code.co_filename}:{line}"
+        for frame, line in walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).partition(".")[0] == package
+    ]
+    return places[-1] if places else None
 
 
 def _as_plugin(found: Any, reference: str) -> type[Plugin]:

@@ -42,7 +42,7 @@ def is_type(value: Any, name: str) -> bool:
     return _CHECKS[name](value)
 
 
-def convert(schema: Schema, options: Any) -> Any:
+def convert(schema: Schema | bool, options: Any) -> Any:
     """Return `options` with defaults applied and formats converted, by a schema that they fit.
 
     Raises ValueError at the first text that its format refuses; validation finds them all before.
@@ -65,8 +65,10 @@ def convert_text(schema: Schema, text: str) -> Any:
     return convert_one(schema, text) if convert_one else text
 
 
-def fitting(schema: Schema, value: Any) -> Schema:
+def fitting(schema: Schema | bool, value: Any) -> Schema:
     """Return the first alternative of `oneOf` or `anyOf` whose type and constants take `value`."""
+    if not isinstance(schema, Mapping):
+        return {}  # `true` and `false` are schemas too
     alternatives = schema.get("oneOf") or schema.get("anyOf") or ()
     for alternative in alternatives:
         chosen = fitting(alternative, value)
@@ -87,14 +89,14 @@ def _takes(schema: Schema, value: Any) -> bool:
 
 
 def _convert_mapping(schema: Schema, options: Mapping[str, Any]) -> dict[str, Any]:
-    known: Mapping[str, Schema] = schema.get("properties", {})
+    known: Mapping[str, Schema | bool] = schema.get("properties", {})
     other = schema.get("additionalProperties", {})
     rest: Schema = other if isinstance(other, dict) else {}
     given = {name: convert(known.get(name, rest), value) for name, value in options.items()}
     absent = {
         name: convert(below, below["default"])
         for name, below in known.items()
-        if name not in options and "default" in below
+        if name not in options and isinstance(below, Mapping) and "default" in below
     }
     return absent | given
 

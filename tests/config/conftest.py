@@ -77,6 +77,18 @@ class Limit(Plugin):
     )
 
 
+class Lock(Plugin):
+    schema: ClassVar[Mapping[str, Any]] = options(
+        pin={"type": ["string", "integer"], "writeOnly": True, "minLength": 99},
+        pins={"type": "array", "items": {"type": "string", "writeOnly": True, "minLength": 99}},
+        size={"type": "string", "format": "size"},
+    )
+
+
+class Safe(Plugin):
+    schema: ClassVar[Mapping[str, Any]] = options(sha256={"type": "string"})
+
+
 class Refuses(Plugin):
     def __init__(self, **given: Any) -> None:
         raise ConfigError("nothing suits me", hint="take another")
@@ -94,8 +106,10 @@ INSTALLED: Mapping[str, type[Plugin]] = {
     "headers": Headers,
     "jwt": Jwt,
     "limit": Limit,
+    "lock": Lock,
     "refuses": Refuses,
     "request-id": RequestId,
+    "safe": Safe,
 }
 
 

@@ -156,3 +156,28 @@ def test_without_plugins_nothing_is_imported_and_nothing_is_concluded(
 def test_without_plugins_an_unknown_name_is_still_told(write: Any) -> None:
     write.file("routes.yaml", "version: 1\nplugins: [nope]\n")
     assert [each.code.value for each in write.load(run_plugins=False).diagnostics] == ["BG201"]
+
+
+@pytest.mark.parametrize(
+    ("service", "told"),
+    [
+        ("public: true, plugins: [api-key]", True),
+        ("public: true, plugins: [api-key], routes: [match: {path: /x}]", True),
+        ("public: true, plugins: [api-key], routes: [{match: {path: /x}, public: false}]", False),
+        (
+            "public: true, plugins: [api-key], routes: [{match: {path: /x}, public: optional}]",
+            False,
+        ),
+        ("public: optional, plugins: [api-key]", False),
+        ("public: true", False),
+        ("public: true, plugins: [request-id]", False),
+        ("plugins: [api-key], routes: [{match: {path: /x}, public: true}]", False),
+    ],
+)
+def test_a_public_service_whose_authenticator_nobody_asks_gets_a_warning(
+    write: Any, service: str, told: bool
+) -> None:
+    plugins, upstream = "plugins: [jwt: {issuer: x}]", "upstream: http://a"
+    loaded = write.text(f"version: 1\n{plugins}\nservices:\n  a: {{{upstream}, {service}}}\n")
+    assert [found.code.value for found in loaded.diagnostics] == (["BG307"] if told else [])
+    assert loaded.config is not None

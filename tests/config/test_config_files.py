@@ -29,8 +29,8 @@ def messages(loaded: Any) -> list[str]:
         (b"version: 1\n\0", "BG002", "U+0000"),
         (b"a: \x1b[2J", "BG002", "U+001B"),
         (b"---\na: 1\n---\nb: 1\n", "BG003", "a second document"),
-        (b"a: [1, 2\n", "BG003", "',' or ']' is missing"),
-        (b"a: {b: 1\n", "BG003", "',' or '}' is missing"),
+        (b"a: [1, 2\n", "BG003", "a '[' is opened here and not closed"),
+        (b"a: {b: 1\n", "BG003", "a '{' is opened here and not closed"),
         (b"a: b: c\n", "BG003", "a ':' can't stand here"),
         (b"a:\n\tb: 1\n", "BG003", "a tab can't indent"),
         (b"a: 'x\n", "BG003", "a quote is opened"),
@@ -215,3 +215,62 @@ def test_a_folder_with_plugins_is_refused_and_an_empty_one_is_not(
     assert codes(write.text(text)) == []
     write.file("own/mine.py", "")
     assert codes(write.text(text)) == ["BG105"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "folders"),
+    [
+        ("routes.d/*.yaml", ("etc/routes.d",)),
+        ("nowhere/deep/*.yaml", ("etc/nowhere/deep",)),
+        ("*.part", ("etc",)),
+        ("teams/*/routes.yaml", ("etc/teams", "etc/teams/a", "etc/teams/b")),
+        (
+            "teams/**/*.yaml",
+            ("etc/teams", "etc/teams", "etc/teams/a", "etc/teams/a/x", "etc/teams/b"),
+        ),
+        ("routes.d/one.yaml", ()),
+    ],
+)
+def test_folders_are_watched_where_a_new_file_would_be_included(
+    write: Any, pattern: str, folders: tuple[str, ...]
+) -> None:
+    for name in ("etc/routes.d/one.yaml", "etc/teams/a/x/none.txt", "etc/teams/b/none.txt"):
+        write.file(name, "version: 1\n")
+    write.file("etc/routes.yaml", f"version: 1\ninclude: ['{pattern}']\n")
+    config = write.load("etc/routes.yaml").config
+    assert config.watched_folders == tuple(dict.fromkeys(folders))
+
+
+def test_an_absolute_pattern_names_its_folder(write: Any, tmp_path: Path) -> None:
+    config = write.text(f"version: 1\ninclude: ['{tmp_path}/more/*.yaml']\n").config
+    assert config.watched_folders == (f"{tmp_path}/more",)
+
+
+def test_a_service_is_placed_in_the_file_that_decides_its_upstream(write: Any) -> None:
+    write.file(
+        "one.yaml",
+        "version: 1\nservices:\n"
+        "  a: {upstream: http://a, public: true}\n"
+        "  b: {upstream: {url: http://b, queue: 1}, public: true}\n"
+        "  c: {upstream: {url: http://c}, public: true}\n"
+        "  d: {upstream: http://d}\n"
+        "fallback: {upstream: http://f, public: true}\n",
+    )
+    write.file(
+        "two.yaml",
+        "services:\n"
+        "  a: {upstream: http://a2}\n"
+        "  b: {upstream: {url: http://b2}}\n"
+        "  c: {upstream: {queue: 5}}\n"
+        "  d: {public: true}\n"
+        "fallback: {upstream: http://f2}\n",
+    )
+    config = write.load("one.yaml", "two.yaml").config
+    assert [str(service.place) for service in config.services] == [
+        "two.yaml:2:7",
+        "two.yaml:3:18",
+        "one.yaml:5:3",
+        "one.yaml:6:3",
+    ]
+    assert [route.place for route in config.routes] == [each.place for each in config.services]
+    assert str(config.fallback.place) == "two.yaml:6:12"

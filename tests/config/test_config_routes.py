@@ -228,3 +228,40 @@ def test_one_mistake_does_not_hide_another(write: Any) -> None:
         " {match: {path: /y}}]}\n"
     )
     assert [error[:5] for error in errors] == ["BG102", "BG101", "BG210", "BG102", "BG208"]
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/[0-9]+/x", "BG308"),
+        ("/users/(a)", "BG308"),
+        ("/$metadata", "BG308"),
+        ("/^a", "BG308"),
+        (r"/users/\d+", "BG102"),
+        ("^/users$", "BG102"),
+        ("/users/.*", "BG102"),
+        ("/users/{id:[0-9]+}", "BG102"),
+        ("/users/%24metadata", None),
+        ("/users/{id}/a.b/*", None),
+        ("/*", None),
+    ],
+)
+def test_a_path_that_is_written_as_a_regular_expression_is_told(
+    write: Any, path: str, code: str | None
+) -> None:
+    route = f"{{match: {{path: '{path}'}}, upstream: http://a, public: true}}"
+    found = write.text(f"version: 1\nroutes:\n  - {route}\n").diagnostics
+    assert [each.code.value for each in found] == ([code] if code else [])
+    assert all(
+        "paths are no regular expressions; use {name} or /*" in each.message for each in found
+    )
+
+
+def test_a_plain_sign_of_a_path_can_be_written_without_a_warning(write: Any) -> None:
+    text = "version: 1\nroutes:\n  - {match: {path: '/a+b'}, upstream: http://a, public: true}\n"
+    (found,) = write.text(text).diagnostics
+    assert found.hint == "where '+' is meant, write %2B"
+    (signed,) = write.text(text).config.routes
+    (encoded,) = write.text(text.replace("+", "%2B")).config.routes
+    assert encoded.match.path.segments == signed.match.path.segments
+    assert write.text(text.replace("+", "%2B")).diagnostics == ()

@@ -28,6 +28,7 @@ def text(form: str, **more: Any) -> dict[str, Any]:
         ({"type": "object", "additionalProperties": text("size")}, {"a": "1KiB"}, {"a": 1024}),
         ({"type": ["string", "integer"], "format": "duration"}, 5, 5),
         ({"type": "object"}, {"any": ["5s"]}, {"any": ["5s"]}),
+        ({"properties": {"a": True, "b": False}}, {"a": "5s"}, {"a": "5s"}),
     ],
 )
 def test_a_format_becomes_a_value(schema: dict[str, Any], given: Any, converted: Any) -> None:

@@ -1,0 +1,114 @@
+"""Whether a plugin's own schema is one, before options are judged by it.
+
+Importing jsonschema costs a start 0.1 s; so what the shipped plugins use is looked over here, and
+only a schema with something else in it is given to jsonschema, which alone says what is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from proxy.errors import ConfigError
+from proxy.plugin.base import Plugin
+
+_TYPES = frozenset({"object", "array", "string", "boolean", "null", "integer", "number"})
+
+
+def checked(name: str, plugin: type[Plugin]) -> type[Plugin]:
+    """Return `plugin`. Raises ConfigError when its schema is no JSON Schema (draft-07)."""
+    if not _surely_schema(plugin.schema):
+        _ask(name, plugin.schema)
+    return plugin
+
+
+def _ask(name: str, schema: Any) -> None:
+    from jsonschema import Draft7Validator, SchemaError
+
+    if not isinstance(schema, Mapping):
+        raise ConfigError(f"plugin '{name}': its schema is no mapping")
+    try:
+        Draft7Validator.check_schema(schema)
+    except SchemaError as error:
+        at = ".".join(map(str, error.absolute_path))
+        where = f"its schema is not valid at '{at}'" if at else "its schema is not valid"
+        raise ConfigError(f"plugin '{name}': {where}: {error.message}") from None
+
+
+def _surely_schema(schema: Any) -> bool:
+    if not isinstance(schema, dict):
+        return False
+    for keyword, given in schema.items():
+        if keyword.startswith("x-") or keyword in _ANYTHING:
+            continue
+        check = _KEYWORDS.get(keyword)
+        if check is None or not check(given):
+            return False
+    return True
+
+
+def _type(given: Any) -> bool:
+    if isinstance(given, list):
+        return bool(given) and all(_is(str)(name) and name in _TYPES for name in given)
+    return isinstance(given, str) and given in _TYPES
+
+
+def _is(kind: type) -> Callable[[Any], bool]:
+    return lambda given: isinstance(given, kind)
+
+
+def _several(given: Any) -> bool:
+    return isinstance(given, list) and bool(given) and all(map(_surely_schema, given))
+
+
+def _named(given: Any) -> bool:
+    return isinstance(given, dict) and all(map(_surely_schema, given.values()))
+
+
+def _below(given: Any) -> bool:
+    return isinstance(given, bool) or _surely_schema(given)
+
+
+def _count(given: Any) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool) and given >= 0
+
+
+def _number(given: Any) -> bool:
+    return isinstance(given, (int, float)) and not isinstance(given, bool)
+
+
+def _pattern(given: Any) -> bool:
+    try:
+        re.compile(given)
+    except (TypeError, re.error):
+        return False
+    return isinstance(given, str)
+
+
+def _words(given: Any) -> bool:
+    return isinstance(given, list) and all(map(_is(str), given)) and len({*given}) == len(given)
+
+
+_ANYTHING = frozenset({"default", "const"})
+_KEYWORDS: Mapping[str, Callable[[Any], bool]] = {
+    "type": _type,
+    "properties": _named,
+    "additionalProperties": _below,
+    "propertyNames": _below,
+    "items": _below,
+    "oneOf": _several,
+    "anyOf": _several,
+    "required": _words,
+    "enum": lambda given: isinstance(given, list) and bool(given) and _different(given),
+    "pattern": _pattern,
+    "writeOnly": _is(bool),
+    **dict.fromkeys(("title", "description", "format"), _is(str)),
+    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), _count),
+    **dict.fromkeys(("minProperties", "maxProperties"), _count),
+    **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _number),
+}
+
+
+def _different(given: list[Any]) -> bool:
+    return all(isinstance(each, str) for each in given) and len({*given}) == len(given)
