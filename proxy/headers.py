@@ -151,7 +151,8 @@ def end_to_end(fields: Sequence[Field]) -> list[Field]:
 
 def render(fields: Iterable[Field]) -> bytes:
     """Return the fields as lines, each with its CRLF."""
-    return b"".join([b"%b: %b\r\n" % field for field in fields])
+    lines = b"\r\n".join(map(b": ".join, fields))
+    return lines + b"\r\n" if lines else lines
 
 
 class _Lower(dict[bytes, bytes]):

@@ -6,7 +6,8 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any, NoReturn, Protocol, cast
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -172,6 +173,11 @@ class Answer(web.StreamResponse):
     def __hash__(self) -> int:
         return id(self)
 
+    if not TYPE_CHECKING:  # read for every answer: attrgetter is faster than aiohttp's functions
+        status = property(attrgetter("_status"))
+        reason = property(attrgetter("_reason"))
+        keep_alive = property(attrgetter("_keep_alive"))
+
     @cached_property
     def _state(self) -> dict[str | web.ResponseKey[Any], Any]:  # type: ignore[override]
         # What a plugin keeps by `answer["key"]`; hardly any does.
@@ -218,7 +224,10 @@ class Answer(web.StreamResponse):
 
     @property
     def untouched(self) -> bool:
-        """Whether fields and body are as an upstream framed them, appended headers aside."""
+        """Whether fields and body are as an upstream framed them, appended headers aside.
+
+        Then there is a body: `framed` is None for an answer that has none.
+        """
         return self._made_headers is None and self._stream is None and self.framed is not None
 
     def wire_fields(self) -> list[Field]:

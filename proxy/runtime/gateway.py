@@ -15,6 +15,7 @@ from proxy.errors import ConfigError, GatewayError
 from proxy.plugin.catalog import Catalog
 from proxy.plugin.context import GatewayStatus, OwnHandler
 from proxy.runtime import serving
+from proxy.runtime.begin import begin
 from proxy.runtime.retired import Retired
 from proxy.runtime.shared import Shared
 from proxy.runtime.slices import collector_paused
@@ -68,8 +69,9 @@ class Gateway:
 
     def serve(self, connection: ClientConnection, request: Request) -> Coroutine[Any, Any, bool]:
         """Serve one request on the snapshot of this moment."""
-        assert self._snapshot is not None
-        return serving.serve(self._snapshot, connection, request)
+        snapshot = self._snapshot
+        assert snapshot is not None
+        return serving.run(snapshot, connection, request, begin(snapshot, connection, request))
 
     def refuse(
         self, connection: ClientConnection, request: Request, error: GatewayError

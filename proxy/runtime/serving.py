@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from proxy.errors import GatewayError
-from proxy.runtime.begin import begin, unrouted
+from proxy.runtime.begin import unrouted
 from proxy.runtime.refusal import forget_frames
 from proxy.server import relay
 
@@ -25,25 +25,19 @@ if TYPE_CHECKING:
 log = logging.getLogger("brain.exchange")
 
 
-def serve(
-    snapshot: Snapshot, connection: ClientConnection, request: Request
-) -> Coroutine[Any, Any, bool]:
-    """Serve one request on `snapshot`. The result tells whether the connection may go on."""
-    return _run(snapshot, connection, request, begin(snapshot, connection, request))
-
-
 def refuse(
     snapshot: Snapshot, connection: ClientConnection, request: Request, error: GatewayError
 ) -> Coroutine[Any, Any, bool]:
     """Answer what parser or checks refused: numbered, logged and counted, without a route."""
     connection.closing = True
     unrouted(snapshot, connection, request, error, perf_counter())
-    return _run(snapshot, connection, request, snapshot.observing_chain)
+    return run(snapshot, connection, request, snapshot.observing_chain)
 
 
-async def _run(
+async def run(
     snapshot: Snapshot, connection: ClientConnection, request: Request, chain: Handler
 ) -> bool:
+    """Run the chain that `begin` chose. The result tells whether the connection may go on."""
     exchange = request.exchange
     snapshot.enter(connection)
     try:

@@ -7,15 +7,13 @@ Everything here that begins with an underscore and belongs to aiohttp is pinned 
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import termios
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp.http import HttpVersion11
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD
-from aiohttp.web_protocol import RequestPayloadError, _ErrInfo
+from aiohttp.web_protocol import _ErrInfo
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -23,9 +21,8 @@ from proxy.errors import GatewayError
 from proxy.forwarded import forwarded_lines
 from proxy.plugin.exchange import Client
 from proxy.server.checks import check, check_expectation, from_parser
+from proxy.server.reading import LAST_CALL, ReadingSide
 from proxy.server.request import Request
-from proxy.server.writing import WritingSide
-from proxy.timer import Deadline
 
 if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
@@ -38,12 +35,6 @@ UNREADABLE = RawRequestMessage(
 )
 """Stands in for a request that could not be parsed."""
 
-LAST_CALL = 0.3
-"""Seconds that an idle connection is given for one more request while the gateway drains."""
-
-LINGER_SECONDS = 2.0
-LINGER_BYTES = 1024 * 1024
-
 
 class Tunnel(Protocol):
     """Takes the connection's bytes once both sides have switched protocols."""
@@ -53,7 +44,7 @@ class Tunnel(Protocol):
     def feed_eof(self) -> None: ...
 
 
-class ClientConnection(WritingSide):
+class ClientConnection(ReadingSide):
     """One client: parses requests, serves them one after the other, ends well.
 
     aiohttp's `start`, its timers and its error answers are replaced: theirs cut a half-sent head
@@ -61,41 +52,16 @@ class ClientConnection(WritingSide):
     all requests of a connection; aiohttp would make one more for each.
     """
 
-    __slots__ = (
-        "_client",
-        "_forwarded",
-        "_head_bytes",
-        "_head_started",
-        "_linger_waiter",
-        "_lingered",
-        "_payload",
-        "_timer",
-        "address",
-        "closing",
-        "oversized",
-        "scheme",
-        "serving",
-    )
-
-    _manager: GatewayServer
+    __slots__ = ("_client", "_forwarded", "address", "scheme")
 
     def __init__(
         self, server: GatewayServer, *, loop: asyncio.AbstractEventLoop, **kwargs: Any
     ) -> None:
         super().__init__(server, loop=loop, **kwargs)
-        self._timer = Deadline(loop, self._on_timer)
-        self._head_bytes = 0
-        self._head_started = False
-        self._payload: StreamReader | None = None
-        self._linger_waiter: asyncio.Future[None] | None = None
-        self._lingered = 0
         self._forwarded: tuple[tuple[object, ...], bytes] = ((), b"")
         self._client: Client | None = None
         self.address = ""
         self.scheme = "http"
-        self.serving = False
-        self.closing = False
-        self.oversized = False
 
     # -- life
 
@@ -139,79 +105,6 @@ class ClientConnection(WritingSide):
         if not self.serving and self._nothing_came():
             self._timer.set(LAST_CALL)
 
-    def _nothing_came(self) -> bool:
-        """Whether no byte of a further request is here."""
-        return not self._messages and not self._head_started and not self._unread()
-
-    def _unread(self) -> bool:
-        """Whether the kernel holds unread bytes of this client: a request, maybe."""
-        sock = None if self.transport is None else self.transport.get_extra_info("socket")
-        if sock is None:
-            return False
-        return fcntl.ioctl(sock.fileno(), termios.FIONREAD, b"\0" * 4) != b"\0" * 4
-
-    # -- reading
-
-    def data_received(self, data: bytes) -> None:
-        if self._linger_waiter is not None:
-            self._discard(data)
-            return
-        messages = self._messages
-        before = len(messages)
-        super().data_received(data)
-        if len(messages) > before:
-            if type(messages[-1][0]) is _ErrInfo:
-                self._tell_reader()
-            if self._head_bytes + len(data) > self._manager.limits.header_total:
-                self._check_size()
-            self._head_bytes = 0
-            self._head_started = False
-        elif not self.serving and self._payload_parser is None:
-            self._head_goes_on(len(data))
-
-    def _tell_reader(self) -> None:
-        """The error is in the body under way, if there is one: its reader must hear of it."""
-        payload = self._payload
-        if self.serving and payload is not None and not payload.is_eof():
-            payload.set_exception(RequestPayloadError("malformed body"))
-
-    def _check_size(self) -> None:
-        for message, _ in self._messages:
-            if not isinstance(message, _ErrInfo) and self._is_oversized(message):
-                self.oversized = True
-
-    def _is_oversized(self, message: RawRequestMessage) -> bool:
-        size = sum([len(n) + len(v) + 4 for n, v in message.raw_headers])
-        return size > self._manager.limits.header_total
-
-    def _head_goes_on(self, size: int) -> None:
-        self._head_bytes += size
-        if not self._head_started:
-            self._head_started = True
-            self._timer.set(self._manager.timeouts.head)
-        limits = self._manager.limits
-        # The parser bounds each field and their number; their sum is bounded here.
-        if self._head_bytes > limits.request_line + limits.header_total + 1024:
-            self._refuse_head("head_too_large")
-
-    def _on_timer(self) -> None:
-        if self.serving:
-            return
-        if self._head_started:
-            self._refuse_head("head_timeout")
-        elif self._unread():
-            self._timer.set(LAST_CALL)
-        else:
-            self.force_close()
-
-    def _refuse_head(self, code: str) -> None:
-        """Let `start` answer: it waits for a message, so it is given one."""
-        error = GatewayError(code)
-        self._messages.append((_ErrInfo(error.status, error, code), EMPTY_PAYLOAD))
-        self._close = True
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
     # -- serving
 
     async def start(self) -> None:
@@ -224,7 +117,10 @@ class ClientConnection(WritingSide):
                     await self._waiter
                     self._waiter = None
                 message, payload = messages.popleft()
-                self._consumed()
+                if self._parser is not None:
+                    self._parser.message_consumed()
+                if self._buffer_paused:
+                    self._read_on()
                 self._payload = payload
                 self.serving = True
                 try:
@@ -246,11 +142,9 @@ class ClientConnection(WritingSide):
         if self.transport is not None:
             self.transport.close()
 
-    def _consumed(self) -> None:
-        """One request less in the queue: let the parser go on."""
-        if self._parser is not None:
-            self._parser.message_consumed()
-        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+    def _read_on(self) -> None:
+        """Let the transport go on once few requests are left in the queue."""
+        if len(self._messages) <= self._msg_queue_resume_size:
             self._resume_reading_if_drained()
 
     def _answer(
@@ -292,35 +186,6 @@ class ClientConnection(WritingSide):
             lines += b"X-Brain-Hops: %d\r\n" % (hops + 1)
             self._forwarded = (key, lines)
         return lines
-
-    # -- ends
-
-    async def _linger(self) -> None:
-        """Half-close and read on for a while, so that a client that still sends gets the answer.
-
-        Closing at once would reset the connection, and the reset overtakes the answer
-        (RFC 9112, 9.6).
-        """
-        transport = self.transport
-        if transport is None or transport.is_closing():
-            return
-        self._linger_waiter = self._loop.create_future()
-        if transport.can_write_eof():
-            transport.write_eof()
-        self._upgraded = False
-        transport.resume_reading()
-        try:
-            async with asyncio.timeout(LINGER_SECONDS):
-                await self._linger_waiter
-        except TimeoutError:
-            pass
-        self.force_close()
-
-    def _discard(self, data: bytes) -> None:
-        self._lingered += len(data)
-        waiter = self._linger_waiter
-        if self._lingered > LINGER_BYTES and waiter is not None and not waiter.done():
-            waiter.set_result(None)
 
     @property
     def tasks(self) -> Tasks:

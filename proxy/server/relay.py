@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -101,44 +102,43 @@ def send(
     GatewayError when the body breaks off: the head is out by then, so the caller breaks the
     connection and never sends a second head. Raises ConnectionError when the client has left.
     """
-    exchange = request.exchange
     transport = connection.transport
     if transport is None:
         raise ConnectionResetError
     payload = answer.payload()
-    content: bytes | None
-    length: int | None
-    if type(payload) is bytes:
-        content, length = payload, len(payload)
+    content = payload if type(payload) is bytes else None
+    if content is not None:
+        length: int | None = len(content)
     else:
-        content = None
         length = payload.length if type(payload) is UpstreamBody else None
-    has_body = request.method != "HEAD" and answer.status not in _BODILESS
+    status = answer.status
+    has_body = request.method != "HEAD" and status not in _BODILESS
     chunked = has_body and length is None and request.version is HttpVersion11
     # An answer that comes while the upload still runs ends the connection (semantics.md, row 19).
     request.keep = (
-        request.keep_alive
+        request.keep
         and not connection.closing
         and not request.upgrading
         and answer.keep_alive is not False
-        and (chunked or length is not None or not has_body)
+        and (length is not None or chunked or not has_body)
         and (not request.uploads or request.content.is_eof())
     )
-    exchange.status = answer.status
+    exchange = request.exchange
+    exchange.status = status
     head = _head(request, answer, has_body=has_body, length=length, chunked=chunked)
-    if not has_body or content is not None:
-        if content is None:
-            answer.close()
-        elif has_body and content:
-            exchange.sent += len(content)
-            head += content
-        transport.write(head)
-        exchange.head_sent = perf_counter() - exchange.started
-        return _drained(connection, request) if connection.behind else None
-    sink = ClientSink(connection, exchange, head, chunked=chunked)
-    if type(payload) is UpstreamBody:
-        return _relay(connection, request, payload, sink, chunked=chunked)
-    return _iterate(connection, request, answer.body, sink, chunked=chunked)
+    if has_body and content is None:
+        sink = ClientSink(connection, exchange, head, chunked=chunked)
+        if type(payload) is UpstreamBody:
+            return _relay(connection, request, payload, sink, chunked=chunked)
+        return _iterate(connection, request, answer.body, sink, chunked=chunked)
+    if content is None:
+        answer.close()
+    elif has_body:
+        exchange.sent += len(content)
+        head += content
+    transport.write(head)
+    exchange.head_sent = perf_counter() - exchange.started
+    return _drained(connection, request) if connection.behind else None
 
 
 async def _drained(connection: ClientConnection, request: Request) -> None:
@@ -156,14 +156,14 @@ def _head(
     request: Request, answer: Answer, *, has_body: bool, length: int | None, chunked: bool
 ) -> bytes:
     modern = request.version is HttpVersion11
-    lines = [encode(f"HTTP/1.{1 if modern else 0} {answer.status} {answer.reason}\r\n")]
-    if answer.untouched and has_body:
+    lines = [_status_line(modern, answer.status, answer.reason)]
+    if has_body and answer.untouched:
         lines.append(render(answer.wire_fields()))
         if not answer.dated:
             lines.append(b"Date: %b\r\n" % http_date())
         if chunked:
             lines.append(b"Transfer-Encoding: chunked\r\n")
-        elif length is not None and has_body and not answer.framed:
+        elif length is not None and not answer.framed:
             lines.append(b"Content-Length: %d\r\n" % length)
     else:
         _checked_fields(lines, answer, has_body=has_body, length=length, chunked=chunked)
@@ -173,6 +173,11 @@ def _head(
         lines.append(b"Connection: keep-alive\r\n")
     lines.append(b"\r\n")
     return b"".join(lines)
+
+
+@lru_cache(maxsize=256)
+def _status_line(modern: bool, status: int, reason: str) -> bytes:
+    return encode(f"HTTP/1.{1 if modern else 0} {status} {reason}\r\n")
 
 
 def _checked_fields(

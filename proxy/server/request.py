@@ -37,7 +37,8 @@ class Request(web.BaseRequest):
     finished lines that tell the upstream who came; `rewrites` the candidate and the raw path of a
     route that rewrites; `wants_trailers` whether the client reads what comes behind a body
     (RFC 9110, 6.5.1); `uploads` whether a body was announced; `upgrading` whether the client asks for
-    another protocol, which was checked before; `leases` what must be given back when all is over.
+    another protocol, which was checked before; `keep` whether the connection may serve another
+    request; `leases` what must be given back when all is over.
     """
 
     _payload_writer: Any = None
@@ -56,7 +57,6 @@ class Request(web.BaseRequest):
     upgrade: bool = False
     wants_trailers: bool = False
     tunnel: UpgradeTunnel | None = None
-    keep: bool = False
 
     def __init__(
         self, message: RawRequestMessage, payload: StreamReader, connection: ClientConnection
@@ -76,14 +76,25 @@ class Request(web.BaseRequest):
             "method": message.method,
             "version": message.version,
             "headers": message.headers,
-            "keep_alive": not message.should_close,
         }
         self._state = {}
-        self._transport_peername = connection.peername
-        self._transport_sslcontext = connection.ssl_context
-        self._transport_sockname = connection.sockname
+        self.keep = not message.should_close
         self.uploads = payload is not EMPTY_PAYLOAD
         self.upgrading = bool(message.upgrade)
+
+    # aiohttp's constructor asks the transport for these three; hardly a request ever needs them.
+
+    @property
+    def _transport_peername(self) -> str | None:  # type: ignore[override]
+        return self.connection.address or None
+
+    @property
+    def _transport_sslcontext(self) -> bool:  # type: ignore[override]
+        return self.connection.scheme == "https"
+
+    @property
+    def _transport_sockname(self) -> Any:  # type: ignore[override]
+        return self.connection.sockname
 
     def attach(self, exchange: Exchange) -> None:
         """Make `exchange` this request's, for the gateway and for plugins."""

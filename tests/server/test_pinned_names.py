@@ -34,11 +34,15 @@ HANDLER = {
     "_buffer_paused",
     "_close",
     "_drain_helper",
+    "_force_close",
     "_loop",
     "_manager",
+    "_max_msg_queue_size",
+    "_message_tail",
     "_messages",
     "_msg_queue_resume_size",
     "_parser",
+    "_pause_reading_for_buffer",
     "_paused",
     "_payload_parser",
     "_resume_reading_if_drained",
@@ -106,8 +110,8 @@ def classes(kinds: set[str]) -> Iterator[tuple[Path, ast.ClassDef]]:
                 yield path.relative_to(PROXY), node
 
 
-HANDLERS = {"RequestHandler", "WritingSide"}
-"""aiohttp's class and ours that stands between it and the connection."""
+HANDLERS = {"RequestHandler", "WritingSide", "ReadingSide"}
+"""aiohttp's class and ours that stand between it and the connection."""
 
 
 @pytest.mark.parametrize("where", USED)
