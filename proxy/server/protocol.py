@@ -131,7 +131,7 @@ class ClientConnection(ReadingSide):
                 # An answer may have begun, and promised to go on, before the end was announced.
                 if not keep:
                     break
-                self._timer.set(LAST_CALL if self.closing else self._manager.timeouts.keepalive)
+                self._await_next()
             if not payload.is_eof() or type(message) is _ErrInfo:
                 await self._linger()
         except asyncio.CancelledError:

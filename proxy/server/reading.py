@@ -39,6 +39,7 @@ class ReadingSide(WritingSide):
     """
 
     __slots__ = (
+        "_arriving",
         "_head_bytes",
         "_head_started",
         "_linger_waiter",
@@ -57,6 +58,7 @@ class ReadingSide(WritingSide):
     ) -> None:
         super().__init__(server, loop=loop, **kwargs)
         self._timer = Deadline(loop, self._on_timer)
+        self._arriving: StreamReader | None = None
         self._head_bytes = 0
         self._head_started = False
         self._payload: StreamReader | None = None
@@ -81,7 +83,7 @@ class ReadingSide(WritingSide):
                 self._tell_reader()
             if messages:
                 self._enqueue(messages, len(data))
-            elif not self.serving:
+            elif data and not self._in_body():
                 self._head_goes_on(len(data))
             if tail:
                 self._message_tail = tail
@@ -98,6 +100,18 @@ class ReadingSide(WritingSide):
             self._check_size(messages)
         self._head_bytes = 0
         self._head_started = False
+        payload = messages[-1][1]
+        self._arriving = None if payload is EMPTY_PAYLOAD or payload.is_eof() else payload
+
+    def _in_body(self) -> bool:
+        """Whether what just came belongs to the body of the last request.
+
+        The piece that ends a body counts as its own, though a next head may begin in it.
+        """
+        body = self._arriving
+        if body is not None and body.is_eof():
+            self._arriving = None
+        return body is not None
 
     def _tell_reader(self) -> None:
         """The error is in the body under way, if there is one: its reader must hear of it."""
@@ -125,14 +139,22 @@ class ReadingSide(WritingSide):
             self._refuse_head("head_too_large")
 
     def _on_timer(self) -> None:
-        if self.serving:
-            return
+        if self.serving or self._messages:
+            return  # a timer may come between a request's arrival and its task's turn
         if self._head_started:
             self._refuse_head("head_timeout")
         elif self._unread():
             self._timer.set(LAST_CALL)
         else:
             self.force_close()
+
+    def _await_next(self) -> None:
+        """Set the timer that bounds the wait for the next request, or for the rest of its head."""
+        timeouts = self._manager.timeouts
+        if self._head_started:
+            self._timer.set(timeouts.head)
+        else:
+            self._timer.set(LAST_CALL if self.closing else timeouts.keepalive)
 
     def _refuse_head(self, code: str) -> None:
         """Let `start` answer: it waits for a message, so it is given one."""

@@ -6,14 +6,23 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from tests.functional.conftest import MakeGateway
-from tests.functional.kit import Gateway, RawClient, RecordingUpstream, request
+from tests.functional.kit import (
+    OK,
+    Gateway,
+    RawClient,
+    RawUpstream,
+    RecordingUpstream,
+    Script,
+    request,
+)
 
 
-async def serving(gateway: MakeGateway, upstream: RecordingUpstream, settings: str) -> Gateway:
+async def serving(gateway: MakeGateway, upstream: RawUpstream, settings: str) -> Gateway:
     return await gateway(
         f"""
         version: 1
@@ -125,3 +134,75 @@ async def test_refusals_are_one_line_a_second_however_many(
             await refused(running)
     lines = [record for record in caplog.records if "refused" in record.getMessage()]
     assert 1 <= len(lines) <= 2
+
+
+MakeUpstream = Callable[[Script], Awaitable[RawUpstream]]
+
+
+class Held:
+    """An upstream's script that answers when it is let go."""
+
+    def __init__(self) -> None:
+        self.arrived = asyncio.Event()
+        self.released = asyncio.Event()
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            self.arrived.set()
+            await self.released.wait()
+            writer.write(OK)
+
+
+async def being_served(
+    gateway: MakeGateway, raw_upstream: MakeUpstream, settings: str
+) -> tuple[RawClient, Held]:
+    """Return a client whose first request waits for its upstream."""
+    held = Held()
+    running = await serving(gateway, await raw_upstream(held), settings)
+    client = await running.client()
+    client.send(request("/api/brain/echo/"))
+    await held.arrived.wait()
+    return client, held
+
+
+async def test_a_head_begun_behind_a_request_being_served_is_408_in_its_time(
+    gateway: MakeGateway, raw_upstream: MakeUpstream
+) -> None:
+    client, held = await being_served(
+        gateway, raw_upstream, "timeouts: {head: 200ms, keepalive: 10s}"
+    )
+    client.send(b"GET /api/brain/echo/ HTTP/1.1\r\nHo")
+    await asyncio.sleep(0.05)
+    held.released.set()
+    assert (await client.reply()).status == 200
+    began = time.monotonic()
+    assert (await client.reply()).status == 408
+    assert time.monotonic() - began < 0.5
+
+
+async def test_a_head_in_pieces_behind_a_request_being_served_is_bounded_in_bytes(
+    gateway: MakeGateway, raw_upstream: MakeUpstream
+) -> None:
+    client, held = await being_served(gateway, raw_upstream, "limits: {header_total: 4KiB}")
+    client.send(b"GET /api/brain/echo/ HTTP/1.1\r\nHost: a\r\n")
+    for number in range(20):
+        client.send(b"X-%d: %b\r\n" % (number, b"v" * 1000))
+        await asyncio.sleep(0.005)
+    held.released.set()
+    assert (await client.reply()).status == 200
+    assert (await client.reply()).status == 431
+
+
+async def test_the_rest_of_a_body_behind_a_request_being_served_is_no_head(
+    gateway: MakeGateway, raw_upstream: MakeUpstream
+) -> None:
+    client, held = await being_served(
+        gateway, raw_upstream, "{timeouts: {head: 100ms}, limits: {header_total: 4KiB}}"
+    )
+    client.send(request("/api/brain/echo/", "Content-Length: 30000", method="POST"))
+    for _ in range(30):
+        client.send(b"x" * 1000)
+        await asyncio.sleep(0.005)
+    held.released.set()
+    assert [(await client.reply()).status for _ in range(2)] == [200, 200]
