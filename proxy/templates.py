@@ -45,9 +45,6 @@ _FORMS: Mapping[str, Mapping[str, str | None]] = {
     "service": {},
 }
 
-ROOTS: frozenset[str] = frozenset(_FORMS) | {"request.json", "response.json"}
-"""Every root that the language knows. A body's values are allowed apart: they cost reading it."""
-
 REQUEST_ROOTS: frozenset[str] = frozenset({"request", "principal", "claims", "service"})
 """What is known when a request has been authenticated and not yet sent on."""
 

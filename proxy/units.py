@@ -112,22 +112,6 @@ def mended(form: str, value: object) -> str | None:
     return None if written == value else written
 
 
-def format_duration(seconds: float) -> str:
-    """Write seconds in the largest unit that stays whole: 600.0 is `10m`, 0.25 is `250ms`."""
-    for unit in ("h", "m", "s"):
-        if seconds and seconds % _SECONDS[unit] == 0:
-            return f"{int(seconds / _SECONDS[unit])}{unit}"
-    return f"{round(seconds * 1000)}ms" if seconds else "0s"
-
-
-def format_size(size: int) -> str:
-    """Write bytes in the largest unit that stays whole: 65536 is `64KiB`."""
-    for unit in ("GiB", "MiB", "KiB"):
-        if size and size % _BYTES[unit] == 0:
-            return f"{size // _BYTES[unit]}{unit}"
-    return f"{size}B"
-
-
 _PARSERS: Mapping[str, Callable[[str], object]] = {
     "duration": parse_duration,
     "timer": parse_duration,

@@ -3,13 +3,9 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from proxy.units import (
     Rate,
-    format_duration,
-    format_size,
     mended,
     parse_duration,
     parse_percent,
@@ -103,14 +99,3 @@ def test_what_is_nearly_right_is_written_as_it_should_be(
     form: str, value: object, written: str | None
 ) -> None:
     assert mended(form, value) == written
-
-
-@given(st.integers(0, 999_999_999))
-def test_a_size_survives_being_written(size: int) -> None:
-    assert parse_size(format_size(size)) == size
-
-
-@given(st.integers(0, 10_000_000))
-def test_a_duration_in_milliseconds_survives_being_written(milliseconds: int) -> None:
-    seconds = milliseconds / 1000
-    assert parse_duration(format_duration(seconds)) == pytest.approx(seconds)

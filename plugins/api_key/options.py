@@ -30,10 +30,16 @@ _KEY: Mapping[str, Any] = {
         },
         "sha256": {
             "type": ["string", "array"],
+            "writeOnly": True,
             "pattern": _DIGEST,
             "minItems": 1,
             "maxItems": 2,
-            "items": {"type": "string", "pattern": _DIGEST, "description": "A digest."},
+            "items": {
+                "type": "string",
+                "pattern": _DIGEST,
+                "writeOnly": True,
+                "description": "A digest.",
+            },
             "description": "SHA-256 of the key in 64 hexadecimal digits, or two of them while "
             'callers move to a new key. printf %s "$key" | sha256sum prints it. The key itself '
             "never stands in a file; let it have 128 random bits or more.",

@@ -53,7 +53,7 @@ class ApiKey(Authenticator):
         self._ring = KeyRing(keys_of(self._entries, context.entry.identity))
 
     def challenge(self) -> str | None:
-        return 'ApiKey realm="brain"'
+        return f'ApiKey realm="brain", header="{self._header}"'
 
     def explain(self, exchange: Exchange) -> list[str]:
         places = [f"the header {self._header}"]

@@ -17,6 +17,7 @@ _GATEWAYS_OWN = frozenset(
     {
         "connection",
         "content-length",
+        "expect",
         "host",
         "http2-settings",
         "keep-alive",
@@ -27,9 +28,13 @@ _GATEWAYS_OWN = frozenset(
         "trailer",
         "transfer-encoding",
         "upgrade",
+        "x-brain-hops",
     }
 )
-"""Fields of one connection (RFC 9110, 7.6.1), of framing, and Host, which is the route's `host`."""
+"""Fields of one connection (RFC 9110, 7.6.1), of framing, and Host, which is the route's `host`.
+
+`Outgoing` refuses them too; here they are refused before a request comes.
+"""
 
 
 class Edits:

@@ -22,7 +22,7 @@ def coerce(schema: Schema, root: Node, data: Any, plugin: PluginSchema, report: 
     """Replace, in `data`, the values of all scalars of `root` that refer to something."""
     for path, scalar in references(root):
         if path and not str(path[0]).startswith("x-"):
-            found = list(schemas_at(schema, path, plugin))
+            found = list(schemas_at(schema, path, plugin, data))
             _put(data, path, _coerced(found, path, scalar, report))
 
 

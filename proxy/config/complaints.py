@@ -16,6 +16,11 @@ from proxy.plugin.options import SECRET_KEY, SECRETS_LATER
 
 _HEXADECIMAL = re.compile(r"\^\[(?:0-9|a-f|A-F){2,3}\]\{([0-9]+)\}\$")
 
+_PATTERNS: Mapping[str, str] = {
+    "^[A-Za-z0-9-]+$": "letters, digits and hyphens",
+    r"^/[^?#\s]*$": "a path that begins with '/' and holds no '?', no '#' and no space",
+}
+
 
 class Violation(NamedTuple):
     """One keyword of a schema that a value does not satisfy.
@@ -125,10 +130,11 @@ def _size(noun: str, bound: str) -> Callable[[Violation, Node, Report], None]:
 
 def _pattern(violation: Violation, root: Node, report: Report) -> None:
     found = _HEXADECIMAL.fullmatch(violation.wanted)
-    if found is None:
+    wanted = f"{found[1]} hexadecimal digits" if found else _PATTERNS.get(violation.wanted)
+    if wanted is None:
         _other(violation, root, report)
         return
-    message = f"{subject(violation.path)}: expected {found[1]} hexadecimal digits"
+    message = f"{subject(violation.path)}: expected {wanted}"
     node = find(root, violation.path)
     hint = origin_of(node) if isinstance(node, Scalar) else None
     report.error(Code.WRONG_VALUE, message, span_of(root, violation.path), hint)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Mapping as Environment
 from collections.abc import Sequence as Several
 from itertools import takewhile
@@ -31,6 +33,8 @@ class Reader:
         self.sources: list[Source] = []
         self.folders: dict[str, None] = {}
         """Those in which a new file may match a pattern of `include`, there or not, in order."""
+        self.complete = True
+        """False where a file of `include` could not be read: what it would hold is not missing."""
         self._environment = environment
         self._report = report
         self._size = 0
@@ -47,10 +51,11 @@ class Reader:
             merged = _lay_over(merged, tree)
         return self._with_fragments(merged) if merged is not None else None
 
-    def _read_mapping(self, name: str) -> Mapping | None:
+    def _read_mapping(self, name: str, at: Span | None = None) -> Mapping | None:
+        """Read one file; `at` is the entry of `include` that names it."""
         source = Source(name, order=len(self.sources))
         self.sources.append(source)
-        text = self._read_text(source)
+        text = self._read_text(source, at)
         if text is None:
             return None
         source.text = text
@@ -70,13 +75,18 @@ class Reader:
             )
         return None
 
-    def _read_text(self, source: Source) -> str | None:
+    def _read_text(self, source: Source, at: Span | None) -> str | None:
         whole = Span(source, 0, 0, 0)
         try:
+            if not _may_be_read(source.name):
+                self._report.error(Code.UNREADABLE, "this is no regular file", at or whole)
+                return None
             with Path(source.name).open("rb") as file:
                 raw = file.read(MAX_BYTES - self._size + 1)
         except (OSError, ValueError) as error:
-            self._report.error(Code.UNREADABLE, _why(error), whole)
+            why = _why(error)
+            message = why if at is None else f"'{source.name}' can't be included: {why}"
+            self._report.error(Code.UNREADABLE, message, at or whole)
             return None
         self._size += len(raw)
         if self._size > MAX_BYTES:
@@ -103,8 +113,11 @@ class Reader:
             return None
         return text
 
-    def _with_fragments(self, tree: Mapping) -> Mapping | None:
-        """Add what `include` names; of what is not a list of texts the schema will speak."""
+    def _with_fragments(self, tree: Mapping) -> Mapping:
+        """Add what `include` names; of what is not a list of texts the schema will speak.
+
+        A file that can't be read is reported, and the others are checked without it.
+        """
         wanted = tree.items.get("include")
         if isinstance(wanted, Scalar) and wanted.template is not None:
             patterns = [
@@ -118,14 +131,18 @@ class Reader:
             ]
         else:
             patterns = []
-        complete = True
+        including = {os.path.realpath(source.name) for source in self.sources}
         for pattern, span in patterns:
             for name in self._matches(pattern, span):
-                fragment = self._read_mapping(name)
-                complete = complete and fragment is not None
+                if os.path.realpath(name) in including:
+                    hint = "name other files, or put them into a folder"
+                    self._report.error(Code.INCLUDE, "the file includes itself", span, hint)
+                    continue
+                fragment = self._read_mapping(name, span)
+                self.complete = self.complete and fragment is not None
                 if fragment is not None:
                     tree = self._joined(tree, fragment)
-        return tree if complete else None
+        return tree
 
     def _matches(self, pattern: str, span: Span) -> list[str]:
         """Return the files of one pattern, sorted; a name without wildcards must exist."""
@@ -206,6 +223,15 @@ def _lay_over(below: Mapping, above: Mapping) -> Mapping:
         else:
             merged.items[key], merged.keys[key] = node, above.keys[key]
     return merged
+
+
+def _may_be_read(name: str) -> bool:
+    """Tell a file from what may never end or begin: a FIFO waits for a writer.
+
+    A folder is left to what opens it, and what a shell hands over has a writer.
+    """
+    mode = Path(name).stat().st_mode
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode) or name.startswith(("/dev/stdin", "/dev/fd/"))
 
 
 def _why(error: OSError | ValueError) -> str:

@@ -109,7 +109,7 @@ def _load(files: Sequence[str], environment: Mapping[str, str], registry: Regist
     if tree is None:
         _hide(reader, report)
         return Loaded(None, tuple(report), names)
-    work = Work(tree, plain(tree), environment, registry, report)
+    work = Work(tree, plain(tree), environment, registry, report, complete=reader.complete)
     config = _compile(work, names, tuple(reader.folders))
     _hide(reader, report, work)
     services = work.data.get("services")

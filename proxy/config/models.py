@@ -220,12 +220,17 @@ class RouteSpec:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """A service under the base path: its prefixes, and the upstream that `service/<name>` means."""
+    """A service under the base path: its prefixes, and the upstream that `service/<name>` means.
+
+    `timeouts` and `limits` hold for a plugin's calls to it, as for its own route.
+    """
 
     name: str
     prefixes: tuple[str, ...]
     upstream: int
     place: Place
+    timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,8 +75,11 @@ class Routes:
             return
         prefixes = self._prefixes(name, mapping.get("aliases", ()))
         span = self._decided(path)
-        self.services.append(ServiceSpec(name, prefixes, upstream, self._work.place(span)))
         level = replace(self._levels.inner(self._levels.outer, mapping, path), upstream=upstream)
+        place = self._work.place(span)
+        self.services.append(
+            ServiceSpec(name, prefixes, upstream, place, level.timeouts, level.limits)
+        )
         own = _Draft(name, f"service '{name}'", span, ANYTHING, level, prefixes, name)
         routes = self._part(mapping, "routes", list)
         catch_all = not any(_takes_all(route) for route in routes)

@@ -54,23 +54,29 @@ def _inline(part: Any, definitions: Mapping[str, Any], done: dict[str, Any]) -> 
     }
 
 
-def schemas_at(schema: Schema | None, path: TreePath, plugin: PluginSchema) -> Iterator[Schema]:
-    """Yield every schema that speaks of the value at `path`; alternatives give several."""
+def schemas_at(
+    schema: Schema | None, path: TreePath, plugin: PluginSchema, data: Any
+) -> Iterator[Schema]:
+    """Yield every schema that speaks of the value at `path` of `data`; alternatives give several."""
     if not isinstance(schema, dict):
         return  # a plugin's `true` says nothing of what may be there
     if alternatives := schema.get("oneOf", schema.get("anyOf")):
         for alternative in alternatives:
-            yield from schemas_at(alternative, path, plugin)
+            yield from schemas_at(alternative, path, plugin, data)
     if not path:
         yield schema
         return
-    yield from schemas_at(_step(schema, path[0], plugin), path[1:], plugin)
+    yield from schemas_at(_step(schema, path[0], plugin, data), path[1:], plugin, data[path[0]])
 
 
-def _step(schema: Schema, step: str | int, plugin: PluginSchema) -> Any:
+def _step(schema: Schema, step: str | int, plugin: PluginSchema, data: Any) -> Any:
     if isinstance(step, int):
         return schema.get("items")
-    if schema.get("format") == "chain-entry" and step not in ENTRY_KEYS:
-        return plugin(step, False)
+    if schema.get("format") == "chain-entry":
+        if step not in ENTRY_KEYS:
+            return plugin(step, False)
+        use = data.get("use")
+        if step == "with" and isinstance(use, str):
+            return plugin(use, True)
     known: Schema = schema.get("properties", {})
     return known.get(step, schema.get("additionalProperties"))

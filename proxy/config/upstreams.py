@@ -65,10 +65,10 @@ class Upstreams:
         services = given if isinstance(given, dict) else {}
         span = self._work.value(*path)
         if service not in services:
-            hint = nearest(service, services)
-            self._work.report.error(
-                Code.UNKNOWN_SERVICE, f"there is no service '{service}'", span, hint
-            )
+            if self._work.complete:
+                hint = nearest(service, services)
+                message = f"there is no service '{service}'"
+                self._work.report.error(Code.UNKNOWN_SERVICE, message, span, hint)
             return None
         if service in self._pending:
             message = f"service '{service}' refers back to itself"

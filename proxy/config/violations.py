@@ -26,7 +26,8 @@ _BESIDE = frozenset({"additionalProperties", "not"})
 class Found(NamedTuple):
     """Whether anything is wrong, and the paths of values that can't be used.
 
-    A key that is unknown, or of a later version, is no such path: what stands beside it is good.
+    A key that is unknown, or of a later version, is no such path: what stands beside it is good,
+    but in a `match`.
     """
 
     any: bool
@@ -41,8 +42,13 @@ def violations(schema: Schema, value: Any, root: Node, at: Path, report: Report)
     found = [_violation(leaf, at) for error in errors for leaf in _leaves(error)]
     for violation in _without_echoes(found):
         complain(violation, root, report)
-    broken = (violation.path for violation in found if violation.keyword not in _BESIDE)
+    broken = (each.path for each in found if each.keyword not in _BESIDE or _widens(each.path))
     return Found(any=bool(found), broken=frozenset(broken))
+
+
+def _widens(path: Path) -> bool:
+    """Whether a key that is not understood leaves too much: a `match` without it takes more."""
+    return path[-1:] == ("match",)
 
 
 def _without_echoes(found: Sequence[Violation]) -> Iterator[Violation]:

@@ -20,10 +20,10 @@ from proxy.config.tree import Path, key_span, span_of
 class Work:
     """One set of files on its way to a `Config`.
 
-    `broken` holds the paths of which the structure is wrong, and all above them: what is at or
-    above such a path can't be compiled. `read_files` are further files that the configuration
-    consists of. `spans` leads from places that were kept back to the text; `named` are those of
-    routes with a name.
+    `complete` is False where an included file could not be read. `broken` holds the paths of which
+    the structure is wrong, and all above them: what is at or above such a path can't be compiled.
+    `read_files` are further files that the configuration consists of. `spans` leads from places that
+    were kept back to the text; `named` are those of routes with a name.
     """
 
     root: Tree
@@ -31,6 +31,7 @@ class Work:
     environment: Mapping[str, str]
     registry: Registry
     report: Report
+    complete: bool = True
     broken: set[Path] = field(default_factory=set)
     read_files: dict[str, bytes] = field(default_factory=dict)
     spans: dict[Place, Span] = field(default_factory=dict)

@@ -13,9 +13,9 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from proxy.errors import GatewayError, problem_body, proxy_status
-from proxy.headers import Field, clean_value, decode, encode, first, wire_field
+from proxy.headers import Field, clean_value, decode, encode, first
 from proxy.plugin.decoding import decoded
-from proxy.plugin.fields import CleanHeaders
+from proxy.plugin.fields import CleanHeaders, answer_field
 from proxy.plugin.streams import broken, chained, gather
 
 _BODY_BOUND = (
@@ -67,7 +67,10 @@ class Answer(web.StreamResponse):
         content_type: str | None = None,
         origin: str = "plugin",
     ) -> None:
-        """Make an answer of the gateway's own. Raises ValueError for an unclean header."""
+        """Make an answer of the gateway's own.
+
+        Raises ValueError for an unclean header, and for a status outside of 200 to 999.
+        """
         self._begin(status, None, origin)
         made = CleanHeaders()
         made.update(headers or {})
@@ -81,7 +84,7 @@ class Answer(web.StreamResponse):
     def _begin(self, status: int, reason: str | None, origin: str) -> None:
         # StreamResponse.__init__ would make headers and a state mapping for every answer; what it
         # sets is set here, lazily where it can be.
-        self._status = status
+        self._status = _final(status)
         self._reason = (
             HTTPStatus(status).phrase if reason is None and status in _KNOWN else reason or ""
         )
@@ -178,6 +181,10 @@ class Answer(web.StreamResponse):
         reason = property(attrgetter("_reason"))
         keep_alive = property(attrgetter("_keep_alive"))
 
+    def set_status(self, status: int, reason: str | None = None) -> None:
+        """Set the status and its reason. Raises ValueError outside of 200 to 999."""
+        super().set_status(_final(status), reason)
+
     @cached_property
     def _state(self) -> dict[str | web.ResponseKey[Any], Any]:  # type: ignore[override]
         # What a plugin keeps by `answer["key"]`; hardly any does.
@@ -206,12 +213,14 @@ class Answer(web.StreamResponse):
     def add_header(self, name: str, value: str) -> None:
         """Append a header, leaving the others on their raw way.
 
-        Raises TypeError or ValueError for a value that is not clean.
+        Raises TypeError or ValueError for a value that is not clean, and ValueError for a framing or
+        hop-by-hop one, which would stand beside the gateway's.
         """
+        field = answer_field(name, value)
         if self._made_headers is not None:
             self._made_headers.add(name, value)
         else:
-            self._fields.append(wire_field(name, value))
+            self._fields.append(field)
 
     def set_cookie(self, name: str, value: str, **attributes: Any) -> None:
         """Set a cookie, replacing one that was set here before; an upstream's cookies stay.
@@ -326,3 +335,13 @@ class Answer(web.StreamResponse):
 
 
 _KNOWN = frozenset(HTTPStatus)
+
+
+def _final(status: int) -> int:
+    """Return the status of an answer that is the last to its request (RFC 9110, 15.2).
+
+    After a 1xx a client goes on waiting, and takes the next answer for this one.
+    """
+    if not 200 <= status <= 999:
+        raise ValueError(f"an answer's status is 200 to 999, not {status}")
+    return status

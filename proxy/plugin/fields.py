@@ -3,11 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from multidict import CIMultiDict
 
-from proxy.headers import Field, clean_value, decode, encode
+from proxy.headers import HOP_BY_HOP, Field, clean_value, decode, encode
+
+_FRAMES = "the gateway frames what it sends: call replace() or assign to body"
+_CONNECTS = "it speaks of one connection, and the gateway has its own on each side"
+_OF_CONNECTION = dict.fromkeys((decode(name) for name in HOP_BY_HOP), _CONNECTS)
+
+_NEVER_ANSWERED = {**_OF_CONNECTION, "content-length": _FRAMES, "transfer-encoding": _FRAMES}
+_NEVER_SENT = {
+    **_NEVER_ANSWERED,
+    "host": "the gateway writes it: the route's `host` key says which",
+    "expect": "the gateway asks the client for the body itself, when outgoing.body is read",
+    "x-brain-hops": "the gateway counts the hops itself",
+}
+"""Fields that the gateway writes: beside its own, another one is a second opinion on where a message
+ends or to whom it goes (RFC 9112, 11.2)."""
+
+
+def outgoing_field(name: str, value: str) -> Field:
+    """Return a field as it is sent to an upstream.
+
+    Raises TypeError or ValueError as `clean_value` does, and ValueError for the gateway's own fields.
+    """
+    return _outgoing_name(name), _raw(name, value)
+
+
+def answer_field(name: str, value: str) -> Field:
+    """Return a field as it is sent to a client. Raises as `outgoing_field` does."""
+    return _answer_name(name), _raw(name, value)
+
+
+def _raw(name: str, value: str) -> bytes:
+    return clean_value(name, value).encode("utf-8", "surrogateescape")
+
+
+@lru_cache(maxsize=1024)
+def _outgoing_name(name: str) -> bytes:
+    return _allowed(name, _NEVER_SENT)
+
+
+@lru_cache(maxsize=1024)
+def _answer_name(name: str) -> bytes:
+    return _allowed(name, _NEVER_ANSWERED)
+
+
+def _allowed(name: str, never: dict[str, str]) -> bytes:
+    if reason := never.get(name.lower()):
+        raise ValueError(f"header '{name}' can't be set: {reason}")
+    return encode(name)
 
 
 class CleanHeaders(CIMultiDict[str]):
@@ -28,27 +76,37 @@ class CleanHeaders(CIMultiDict[str]):
         """Return raw fields in order, in the case in which they were written."""
         return [(encode(name), encode(value)) for name, value in self.items()]
 
+    def _clean(self, name: str, value: str) -> str:
+        return clean_value(name, value)
+
     def __setitem__(self, key: str, value: str) -> None:
-        super().__setitem__(key, clean_value(key, value))
+        super().__setitem__(key, self._clean(key, value))
 
     def add(self, key: str, value: str) -> None:
-        super().add(key, clean_value(key, value))
+        super().add(key, self._clean(key, value))
 
     def setdefault(self, key: str, default: str = "") -> str:
-        return super().setdefault(key, clean_value(key, default))
+        return super().setdefault(key, self._clean(key, default))
 
     def extend(self, *args: Any, **kwargs: str) -> None:
-        super().extend(_checked(*args, **kwargs))
+        super().extend(self._checked(*args, **kwargs))
 
     def update(self, *args: Any, **kwargs: str) -> None:
-        super().update(_checked(*args, **kwargs))
+        super().update(self._checked(*args, **kwargs))
 
     def merge(self, *args: Any, **kwargs: str) -> None:
-        super().merge(_checked(*args, **kwargs))
+        super().merge(self._checked(*args, **kwargs))
+
+    def _checked(self, *args: Any, **kwargs: str) -> CIMultiDict[str]:
+        given = CIMultiDict[str](*args, **kwargs)
+        for name, value in given.items():
+            self._clean(name, value)
+        return given
 
 
-def _checked(*args: Any, **kwargs: str) -> CIMultiDict[str]:
-    given = CIMultiDict[str](*args, **kwargs)
-    for name, value in given.items():
-        clean_value(name, value)
-    return given
+class OutgoingHeaders(CleanHeaders):
+    """Headers of a request to an upstream: what the gateway writes itself can't be set in them."""
+
+    def _clean(self, name: str, value: str) -> str:
+        _outgoing_name(name)
+        return clean_value(name, value)

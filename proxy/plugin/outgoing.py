@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote_plus, unquote_plus
 
 from proxy.errors import GatewayError
-from proxy.headers import Field, encode, first, is_name, wire_field
+from proxy.headers import Field, encode, first, is_name
 from proxy.paths import split_target
-from proxy.plugin.fields import CleanHeaders
+from proxy.plugin.fields import CleanHeaders, OutgoingHeaders, outgoing_field
 from proxy.plugin.streams import broken, chained, gather
 
 
@@ -91,9 +91,13 @@ class Outgoing:
 
     @property
     def headers(self) -> CleanHeaders:
-        """The end-to-end headers, made on first access. A value that is not clean raises there."""
+        """The end-to-end headers, made on first access.
+
+        Setting a value that is not clean, or a header that the gateway writes itself (Host, framing,
+        hop-by-hop), raises there.
+        """
         if self._headers is None:
-            self._headers = CleanHeaders.from_wire(self._fields)
+            self._headers = OutgoingHeaders.from_wire(self._fields)
         return self._headers
 
     def header(self, name: str) -> str | None:
@@ -106,15 +110,16 @@ class Outgoing:
     def add_header(self, name: str, value: str) -> None:
         """Append a header, leaving the others on their raw way.
 
-        Raises TypeError or ValueError for a value that is not clean.
+        Raises TypeError or ValueError for a value that is not clean, and ValueError for a header
+        that the gateway writes itself: Host, framing, hop-by-hop.
         """
         if self._headers is not None:
             self._headers.add(name, value)
         else:
-            self._fields.append(wire_field(name, value))
+            self._fields.append(outgoing_field(name, value))
 
     def wire_fields(self) -> Sequence[Field]:
-        """Return the raw fields to send, without framing ones."""
+        """Return the raw fields to send, without framing ones: none comes in here, nor by a plugin."""
         return self._fields if self._headers is None else self._headers.to_wire()
 
     @property

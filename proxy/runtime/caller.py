@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from time import perf_counter
 
-from proxy.config.models import Timeouts
+from proxy.config.models import Limits, Timeouts
 from proxy.errors import GatewayError
 from proxy.headers import HOP_BY_HOP, encode, end_to_end, is_name, render, wire_field
 from proxy.paths import join
@@ -25,9 +25,12 @@ _OURS = HOP_BY_HOP | {b"host", b"content-length", b"expect"}
 class Caller:
     """Calls one service. The answer holds a slot of the pool until it is read, closed or dropped."""
 
-    def __init__(self, upstream: Upstream, timeouts: Timeouts | None = None) -> None:
+    def __init__(self, upstream: Upstream, timeouts: Timeouts, limits: Limits) -> None:
         self._upstream = upstream
-        self._timeouts = timeouts or Timeouts()
+        self._timeouts = timeouts
+        self._bounds = HeadBounds(
+            limits.response_field, limits.response_head, limits.response_fields
+        )
 
     async def request(
         self,
@@ -81,7 +84,7 @@ class Caller:
         self, lease: Lease, connection: Connection, method: str, message: bytes
     ) -> Answer:
         timeouts = self._timeouts
-        connection.begin(method, HeadBounds(), None)
+        connection.begin(method, self._bounds, None)
         connection.write(message)
         connection.expire_in(timeouts.response, "upstream_response_timeout")
         head = await connection.head()

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from proxy.config.models import Entry
+from proxy.config.models import Entry, ServiceSpec
 from proxy.errors import ConfigError
 from proxy.plugin.context import EntryInfo, GatewayStatus, Metrics, OwnHandler, PluginContext
 from proxy.runtime.caller import Caller
@@ -33,7 +33,7 @@ class Context(PluginContext):
         self,
         entry: Entry,
         shared: Shared,
-        services: Mapping[str, Upstream],
+        services: Mapping[str, tuple[ServiceSpec, Upstream]],
         pages: OwnPages,
         status: Callable[[], GatewayStatus],
     ) -> None:
@@ -60,10 +60,11 @@ class Context(PluginContext):
 
     def service(self, name: str) -> Caller:
         """Return a caller for a service of the file. Raises ConfigError for an unknown name."""
-        upstream = self._services.get(name)
-        if upstream is None:
+        found = self._services.get(name)
+        if found is None:
             raise ConfigError(f"there is no service '{name}'")
-        return Caller(upstream)
+        spec, upstream = found
+        return Caller(upstream, spec.timeouts, spec.limits)
 
     def serve(self, method: str, path: str, handler: OwnHandler) -> None:
         """Answer `<base_path>/_<path>`; GET answers HEAD too. Raises ConfigError when it is taken."""

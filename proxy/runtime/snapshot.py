@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aiohttp import web
 
-from proxy.config.models import Access, Config, Entry, RouteSpec, UpstreamSpec
+from proxy.config.models import Access, Config, Entry, RouteSpec, ServiceSpec, UpstreamSpec
 from proxy.errors import ConfigError, GatewayError
 from proxy.forwarded import Networks
 from proxy.plugin.answer import Answer
@@ -58,7 +58,7 @@ class Snapshot:
         self.pages = self._own_pages.found
         self._serving: set[ClientConnection] = set()
         self._shared = shared
-        self._services: dict[str, Upstream] = {}
+        self._services: dict[str, tuple[ServiceSpec, Upstream]] = {}
         self._folded: dict[tuple[object, ...], Handler] = {}
         self._quiet: asyncio.Future[None] | None = None
 
@@ -82,7 +82,7 @@ class Snapshot:
             self._upstream(spec, known, contexts.get(spec))
             async for spec in in_slices(config.upstreams)
         ]
-        self._services = {service.name: ordered[service.upstream] for service in config.services}
+        self._services = {one.name: (one, ordered[one.upstream]) for one in config.services}
         self.instances = Instances(catalog, lambda entry: self._context(entry, status))
         await self.instances.build(config.entries)
         self._prepare_chains(public_pages)

@@ -181,3 +181,13 @@ def test_a_public_service_whose_authenticator_nobody_asks_gets_a_warning(
     loaded = write.text(f"version: 1\n{plugins}\nservices:\n  a: {{{upstream}, {service}}}\n")
     assert [found.code.value for found in loaded.diagnostics] == (["BG307"] if told else [])
     assert loaded.config is not None
+
+
+def test_a_template_may_stand_in_the_options_of_what_use_names(write: Any) -> None:
+    text = (
+        "version: 1\nservices: {a: {upstream: http://a, public: true, plugins: [{use: "
+        '"tests.config.conftest:Headers", with: {set: {X-A: "${request.id}"}}}]}}\n'
+    )
+    loaded = write.text(text)
+    assert loaded.diagnostics == ()
+    assert loaded.config.entries[0].options == {"set": {"X-A": "${request.id}"}}

@@ -132,3 +132,13 @@ def test_a_bad_file_can_be_raised_with_all_that_is_wrong(write: Any, catalog: An
     assert len(caught.value.diagnostics) == 1
     write.file("routes.yaml", "version: 1\n")
     assert load_or_raise(["routes.yaml"], environment={}, catalog=catalog).config is not None
+
+
+def test_a_path_that_a_pattern_refuses_is_told_what_was_expected(write: Any) -> None:
+    found = write.errors(
+        "version: 1\nservices:\n  a:\n    upstream: http://a\n    public: true\n"
+        "    routes: [{match: {path: /x/*}, rewrite: x}]\n"
+    )
+    assert [each.partition("expected ")[2] for each in found] == [
+        "a path that begins with '/' and holds no '?', no '#' and no space"
+    ]

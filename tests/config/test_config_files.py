@@ -1,5 +1,6 @@
 """Files that can't be read, and several files that make one configuration."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def test_a_refused_permission_is_worded(write: Any, monkeypatch: pytest.MonkeyPa
     def refuse(*_args: Any, **_options: Any) -> None:
         raise PermissionError(13, "no")
 
+    write.file("routes.yaml", "version: 1")
     monkeypatch.setattr(Path, "open", refuse)
     assert messages(write.load()) == ["no permission to read this file"]
 
@@ -198,6 +200,39 @@ def test_an_included_file_that_is_missing_is_an_error_and_an_empty_pattern_is_no
 ) -> None:
     assert codes(write.text("version: 1\ninclude: [nowhere.yaml]")) == ["BG001"]
     assert codes(write.text("version: 1\ninclude: ['nowhere/*.yaml']")) == []
+
+
+def test_a_missing_fragment_is_told_at_its_entry_and_hides_no_other_error(write: Any) -> None:
+    found = write.errors("version: 1\ninclude:\n  - nowhere.yaml\nnope: 1\n")
+    assert len(found) == 2
+    assert found[0].startswith("BG001 3:5 ")
+    assert found[0].endswith("nowhere.yaml' can't be included: there is no such file")
+    assert found[1].startswith("BG103 4:1 unknown key 'nope'")
+
+
+def test_a_service_that_a_missing_fragment_may_hold_is_not_told_as_unknown(write: Any) -> None:
+    text = (
+        "version: 1\ninclude: [nowhere.yaml]\n"
+        "routes: [{match: {path: /x}, upstream: service/other, public: true}]\n"
+    )
+    assert [each[:5] for each in write.errors(text)] == ["BG001"]
+    alone = text.replace("include: [nowhere.yaml]\n", "")
+    assert [each[:5] for each in write.errors(alone)] == ["BG206"]
+
+
+@pytest.mark.parametrize("pattern", ["routes.yaml", "./routes.yaml", "*.yaml"])
+def test_a_file_that_includes_itself_is_told_so(write: Any, pattern: str) -> None:
+    text = f"version: 1\ninclude: ['{pattern}']\nservices: {{a: {{upstream: http://a, public: true}}}}\n"
+    assert write.errors(text) == ["BG013 2:11 the file includes itself"]
+
+
+@pytest.mark.parametrize("included", [False, True])
+def test_a_fifo_is_refused_instead_of_waiting_for_a_writer(
+    write: Any, tmp_path: Path, included: bool
+) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    loaded = write.text("version: 1\ninclude: [fifo]") if included else write.load("fifo")
+    assert messages(loaded) == ["this is no regular file"]
 
 
 def test_include_may_come_from_the_environment(write: Any) -> None:

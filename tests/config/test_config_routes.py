@@ -265,3 +265,15 @@ def test_a_plain_sign_of_a_path_can_be_written_without_a_warning(write: Any) -> 
     (encoded,) = write.text(text.replace("+", "%2B")).config.routes
     assert encoded.match.path.segments == signed.match.path.segments
     assert write.text(text.replace("+", "%2B")).diagnostics == ()
+
+
+def test_a_match_that_is_not_understood_takes_no_route_away(write: Any) -> None:
+    text = """version: 1
+services:
+  a:
+    upstream: http://a
+    public: true
+    routes: [{match: {path: /x, status: 2xx}}, {match: {path: /x}}]
+"""
+    (found,) = write.errors(text)
+    assert "unknown key 'status'" in found

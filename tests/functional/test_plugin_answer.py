@@ -124,6 +124,87 @@ async def test_what_is_unclean_fails_at_the_line_that_sets_it(
     assert "in deed" in caplog.text or "<lambda>" in caplog.text, "the traceback shows that line"
 
 
+FRAMING = {
+    "Content-Length": "0",
+    "transfer-encoding": "chunked",
+    "Connection": "close",
+    "Keep-Alive": "timeout=1",
+    "Trailer": "X-A",
+    "Upgrade": "h2c",
+}
+
+
+@pytest.mark.parametrize("touched", [False, True])
+@pytest.mark.parametrize("name", FRAMING)
+async def test_a_framing_header_can_not_be_appended_beside_the_gateways(
+    gateway: MakeGateway, upstream: RecordingUpstream, behave: Behave, name: str, touched: bool
+) -> None:
+    """Row 11: on the raw way it would stand beside the one by which the body is framed."""
+    told: list[str] = []
+
+    def deed(answer: Answer) -> None:
+        if touched:
+            answer.headers["X-A"] = "1"
+        with pytest.raises(ValueError, match="the gateway") as refused:
+            answer.add_header(name, FRAMING[name])
+        told.append(str(refused.value))
+
+    edit(behave, deed)
+    reply = await ask(gateway, upstream)
+    assert name in told[1]
+    assert (reply.status, reply.body) == (200, b"ok")
+    assert reply.all("Content-Length") == ["2"]
+    assert name == "Content-Length" or reply.all(name) == []
+
+
+async def test_an_answer_made_for_a_head_tells_the_length_of_the_body_it_would_have(
+    gateway: MakeGateway, upstream: RecordingUpstream, behave: Behave
+) -> None:
+    @behave
+    async def plugin(asked: web.BaseRequest, handler: Handler) -> Answer:
+        answer = Answer(status=200)
+        answer.headers["Content-Length"] = "77"
+        return answer
+
+    reply = await ask(gateway, upstream, method="HEAD")
+    assert reply.all("Content-Length") == ["77"]
+
+
+@pytest.mark.parametrize("status", [-5, 0, 99, 100, 101, 103, 199, 1000])
+@pytest.mark.parametrize("way", ["set", "made", "aiohttp"])
+async def test_a_status_that_no_final_answer_has_is_a_fault_of_the_plugin(
+    gateway: MakeGateway,
+    upstream: RecordingUpstream,
+    behave: Behave,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+    way: str,
+) -> None:
+    """RFC 9110, 15: the client would wait for another answer, or take the next one for this."""
+
+    @behave
+    async def plugin(asked: web.BaseRequest, handler: Handler) -> Any:
+        answer = await handler(asked)
+        if way == "set":
+            answer.set_status(status)
+            return answer
+        return Answer(status=status) if way == "made" else web.Response(status=status)
+
+    reply = await ask(gateway, upstream)
+    assert reply.status == 500
+    assert b"plugin_failed" in reply.body
+    assert "200 to 999" in caplog.text
+
+
+@pytest.mark.parametrize("status", [200, 299, 451, 599, 600, 999])
+async def test_any_final_status_may_be_set(
+    gateway: MakeGateway, upstream: RecordingUpstream, behave: Behave, status: int
+) -> None:
+    edit(behave, lambda answer: answer.set_status(status, "Own"))
+    reply = await ask(gateway, upstream)
+    assert (reply.status, reply.reason, reply.body) == (status, "Own", b"ok")
+
+
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 async def test_a_wrapped_body_is_sent_chunked_to_any_framing(
     gateway: MakeGateway, upstream: RecordingUpstream, behave: Behave, framing: str

@@ -201,6 +201,27 @@ async def test_a_call_that_would_be_unclean_on_the_wire_is_refused(
     assert pool(running).in_flight == 0
 
 
+async def test_a_call_keeps_to_the_timeouts_and_the_head_bounds_of_its_service(
+    gateway: MakeGateway, raw_upstream: MakeUpstream, contexts: list[PluginContext]
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.readuntil(b"\r\n\r\n")
+        if b"/big" in asked:
+            writer.write(b"HTTP/1.1 200 OK\r\nX-A: 1\r\nX-B: 2\r\nContent-Length: 0\r\n\r\n")
+        await reader.read()
+
+    server = await raw_upstream(serve)
+    own = "    timeouts: {response: 100ms}\n    limits: {response_fields: 2}\n"
+    running = await gateway(public(server.url, "plugin", extra=own))
+    caller = contexts[0].service("echo")
+    with pytest.raises(GatewayError, match="upstream_head_too_large"):
+        await caller.request("GET", "/big")
+    async with asyncio.timeout(5):
+        with pytest.raises(GatewayError, match="upstream_response_timeout"):
+            await caller.request("GET", "/slow")
+    assert pool(running).in_flight == 0
+
+
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 async def test_a_services_answer_may_be_passed_on_as_the_plugins_own(
     gateway: MakeGateway,

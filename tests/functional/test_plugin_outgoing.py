@@ -110,6 +110,82 @@ async def test_what_is_unclean_fails_at_the_line_that_sets_it(
     assert b"Evil" not in upstream.last.raw_head
 
 
+GATEWAYS_OWN = {
+    "Content-Length": "0",
+    "Transfer-Encoding": "chunked",
+    "Host": "other.test",
+    "Connection": "x",
+    "Keep-Alive": "timeout=1",
+    "Proxy-Authorization": "Basic x",
+    "TE": "trailers",
+    "Trailer": "X-A",
+    "Expect": "100-continue",
+    "uPGRADE": "websocket",
+    "X-Brain-Hops": "0",
+}
+WAYS: dict[str, Callable[[Outgoing, str, str], Any]] = {
+    "append": lambda outgoing, name, value: outgoing.add_header(name, value),
+    "append-late": lambda outgoing, name, value: (
+        outgoing.headers,
+        outgoing.add_header(name, value),
+    ),
+    "set": lambda outgoing, name, value: outgoing.headers.__setitem__(name, value),
+    "add": lambda outgoing, name, value: outgoing.headers.add(name, value),
+    "update": lambda outgoing, name, value: outgoing.headers.update({name: value}),
+    "extend": lambda outgoing, name, value: outgoing.headers.extend([(name, value)]),
+    "setdefault": lambda outgoing, name, value: outgoing.headers.setdefault(name, value),
+    "merge": lambda outgoing, name, value: outgoing.headers.merge({name: value}),
+}
+
+
+@pytest.mark.parametrize("name", GATEWAYS_OWN)
+async def test_a_plugin_can_not_frame_or_aim_what_is_sent_by_headers(
+    gateway: MakeGateway, upstream: RecordingUpstream, behave: Behave, name: str
+) -> None:
+    """Rows 1 and 8: a second framing beside the gateway's own would smuggle a request."""
+    told: list[str] = []
+
+    def deed(outgoing: Outgoing) -> None:
+        for way in WAYS.values():
+            with pytest.raises(ValueError, match="the gateway") as refused:
+                way(outgoing, name, GATEWAYS_OWN[name])
+            told.append(str(refused.value))
+        assert name not in outgoing.headers
+        assert outgoing.header(name) is None
+        assert outgoing.headers.popall(name, None) is None
+
+    edit(behave, deed)
+    assert await through(gateway, upstream, method="POST", body=b"hello") == 200
+    assert len(told) == len(WAYS)
+    assert len(set(told)) == 1, "each way says the same"
+    assert name in told[0]
+    seen = upstream.last
+    assert seen.body == b"hello"
+    assert seen.all("Content-Length") == ["5"]
+    assert seen.all("Host") == [f"127.0.0.1:{upstream.port}"]
+    assert len(seen.all("X-Brain-Hops")) == 1
+    if name.title() not in ("Content-Length", "Host", "X-Brain-Hops"):
+        assert seen.all(name) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("Content-Length", "replace()"), ("host", "the route's `host`"), ("TE", "one connection")],
+)
+async def test_a_refused_header_fails_closed_and_the_log_tells_the_right_way(
+    gateway: MakeGateway,
+    upstream: RecordingUpstream,
+    behave: Behave,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    remedy: str,
+) -> None:
+    edit(behave, lambda outgoing: outgoing.add_header(name, "0"))
+    assert await through(gateway, upstream) == 500
+    assert upstream.seen == []
+    assert remedy in caplog.text
+
+
 async def test_method_target_and_query_are_edited(
     gateway: MakeGateway, upstream: RecordingUpstream, behave: Behave
 ) -> None:

@@ -14,6 +14,7 @@ from tests.functional.kit import Gateway, RecordingUpstream
 APP = "https://app.example.com"
 KEY = "0123456789abcdef0123456789abcdef"
 DIGEST = hashlib.sha256(KEY.encode()).hexdigest()
+CHALLENGE = 'ApiKey realm="brain", header="X-Api-Key"'
 KEYS = f"{{name: ci, tenant: acme, sha256: {DIGEST}}}"
 
 
@@ -220,7 +221,7 @@ async def test_default_deny_lets_a_key_in_and_nobody_else(
         refused = await running.get("/api/brain/echo/x", sent)
         assert refused.status == 401
         assert json.loads(refused.body)["code"] == code
-        assert refused.header("WWW-Authenticate") == 'ApiKey realm="brain"'
+        assert refused.header("WWW-Authenticate") == CHALLENGE
     assert len(upstream.seen) == 1
 
 

@@ -50,7 +50,7 @@ async def test_a_known_key_makes_a_principal(kit: Kit) -> None:
 async def test_no_key_is_nothing_of_its_own(kit: Kit) -> None:
     plugin = await running(kit, portal())
     assert await plugin.authenticate(request_of()) is None
-    assert plugin.challenge() == 'ApiKey realm="brain"'
+    assert plugin.challenge() == 'ApiKey realm="brain", header="X-Api-Key"'
     assert plugin.stage is Stage.AUTHENTICATE
 
 

@@ -125,7 +125,8 @@ async def test_what_is_missing_on_an_answer_is_left_out(kit: Kit) -> None:
 
 @pytest.mark.parametrize("deed", ["set", "add"])
 @pytest.mark.parametrize(
-    "name", ["Host", "content-length", "Transfer-Encoding", "Connection", "TE"]
+    "name",
+    ["Host", "content-length", "Transfer-Encoding", "Connection", "TE", "Expect", "X-Brain-Hops"],
 )
 def test_the_gateways_own_headers_are_refused(kit: Kit, deed: str, name: str) -> None:
     found = Found()
