@@ -4,10 +4,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test check bench format lock clean
+# Options of `brain demo`: make run ARGS="--listen 127.0.0.1:8081"
+ARGS ?=
+
+.PHONY: help run test check bench format lock clean
 
 run: $(STAMP)
-	$(BIN)/brain demo
+	$(BIN)/brain demo $(ARGS)
+
+help:
+	@echo 'make run      serve the shipped routes.yaml with stand-in services (ARGS="--listen HOST:PORT")'
+	@echo 'make test     run all tests'
+	@echo 'make check    format, lint, types, and the shipped routes.yaml'
+	@echo 'make bench    measure beside nginx, HAProxy, Envoy and Caddy'
+	@echo 'make format   format the code'
+	@echo 'make lock     write requirements.lock anew'
+	@echo 'make clean    remove what was made'
 
 test: $(STAMP)
 	$(BIN)/python -m pytest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,16 @@ def _remove_stale(path: Path) -> None:
     )
 
 
-async def start_control(gateway: Gateway, reloader: Reloader, sock: socket.socket) -> web.AppRunner:
-    """Serve `POST /reload` and `GET /status` on a bound socket. Close by `runner.cleanup()`."""
+async def start_control(
+    gateway: Gateway, reloader: Reloader, sock: socket.socket, facts: Mapping[str, object]
+) -> web.AppRunner:
+    """Serve `POST /reload` and `GET /status` on a bound socket. Close by `runner.cleanup()`.
+
+    `facts` are what the status tells of the process itself.
+    """
     app = web.Application()
     app.router.add_post("/reload", _reload(gateway, reloader))
-    app.router.add_get("/status", _status(gateway))
+    app.router.add_get("/status", _status(gateway, facts))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.SockSite(runner, sock).start()
@@ -74,25 +80,30 @@ async def start_control(gateway: Gateway, reloader: Reloader, sock: socket.socke
 
 def _reload(gateway: Gateway, reloader: Reloader) -> Any:
     async def answer(_request: web.Request) -> web.Response:
-        error = await reloader.reload("command")
-        if error is not None:
-            return web.json_response({"reloaded": False, "error": error}, status=409)
-        return web.json_response({"reloaded": True, "revision": gateway.snapshot.revision})
+        outcome = await reloader.reload("command")
+        told = {"changed": outcome.changed, "notes": outcome.notes}
+        if outcome.error is not None:
+            return web.json_response(
+                {"reloaded": False, "error": outcome.error, **told}, status=409
+            )
+        return web.json_response({"reloaded": True, "revision": gateway.snapshot.revision, **told})
 
     return answer
 
 
-def _status(gateway: Gateway) -> Any:
+def _status(gateway: Gateway, facts: Mapping[str, object]) -> Any:
     async def answer(_request: web.Request) -> web.Response:
         status = gateway.status()
         return web.json_response(
             {
                 "status": "draining" if gateway.draining else "serving",
                 "version": status.version,
+                **facts,
                 "revision": status.revision,
                 "loaded_at": status.loaded_at,
                 "reloads": dict(status.reloads),
                 "last_error": gateway.last_error,
+                "services": len(gateway.snapshot.config.services),
                 "snapshots": status.snapshots,
                 "connections": status.connections,
                 "in_flight": status.in_flight,

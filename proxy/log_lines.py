@@ -14,12 +14,15 @@ from proxy.text import printable
 LONGEST = 16 * 1024
 """Characters of a message or of a traceback; the rest of a longer one is cut."""
 
-_STANDARD = frozenset({*vars(logging.makeLogRecord({})), "asctime", "message", "taskName"})
+BELOW = "excerpt"
+"""Name in `extra` of lines that belong below the message; they keep their line ends."""
+
+_STANDARD = frozenset({*vars(logging.makeLogRecord({})), "asctime", "message", "taskName", BELOW})
 """What every record has; anything else was given by `extra` and is written too."""
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a record: time, level, logger, message, `extra`, error."""
+    """One JSON object a record: time, level, logger, message, `extra`, excerpt, error."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {
@@ -29,19 +32,21 @@ class JsonFormatter(logging.Formatter):
             "message": printable(record.getMessage(), LONGEST),
             **dict(_extra_of(record)),
         }
+        if below := _below(record):
+            fields[BELOW] = "\n".join(below)
         if traceback := _traceback_of(record, self):
             fields["error"] = "\n".join(traceback)
         return msgspec.json.encode(fields).decode()
 
 
 class TextFormatter(logging.Formatter):
-    """One line a record; the lines of a traceback follow, indented, so that none looks like one."""
+    """One line a record; an excerpt and a traceback follow, indented, so that none looks like one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        extra = "".join(f" {name}={value}" for name, value in _extra_of(record))
+        extra = "".join(f" {name}={value}" for name, value in _for_people(record))
         message = printable(record.getMessage(), LONGEST)
         head = f"{_time_of(record)} {record.levelname.lower():8}{record.name}: {message}{extra}"
-        return "\n    ".join([head, *_traceback_of(record, self)])
+        return "\n    ".join([head, *_below(record), *_traceback_of(record, self)])
 
 
 FORMATTERS: Mapping[str, type[logging.Formatter]] = {"json": JsonFormatter, "text": TextFormatter}
@@ -57,6 +62,17 @@ def _extra_of(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
         if name not in _STANDARD:
             plain = value is None or isinstance(value, bool | int | float)
             yield name, value if plain else printable(str(value))
+
+
+def _for_people(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
+    """Yield what a reader needs: an excerpt shows the place and the hint already."""
+    shown = {"file", "line", "column", "hint"} if _below(record) else frozenset()
+    return ((name, value) for name, value in _extra_of(record) if name not in shown)
+
+
+def _below(record: logging.LogRecord) -> list[str]:
+    text = str(getattr(record, BELOW, ""))[:LONGEST]
+    return [printable(line) for line in text.splitlines()]
 
 
 def _traceback_of(record: logging.LogRecord, formatter: logging.Formatter) -> list[str]:

@@ -32,6 +32,8 @@ class Logs:
         root = logging.getLogger()
         root.handlers[:] = [self._handler]
         root.setLevel(level.upper())
+        # It tells each notice of a folder: in one with this log, each line would bring one more.
+        logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
     def close(self, timeout: float = 1.0) -> None:
         """Write what waits, at most `timeout` seconds long, and let go of the loggers."""

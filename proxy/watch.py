@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import os
 from collections.abc import Awaitable, Callable, Iterable
 from importlib import import_module
 from pathlib import Path
+from time import monotonic, time
 from typing import Any, NamedTuple
 
 log = logging.getLogger("brain.watch")
@@ -21,27 +23,47 @@ POLL = 2.0
 
 DEBOUNCE_MS = 200
 _LANGUAGE = (".yaml", ".yml")
+_SWAPPED = "..data"
+"""The link that Kubernetes puts in another's place when a ConfigMap changes."""
 
 
-class Seen(NamedTuple):
-    """What one look found: the directories to watch, and a digest of all that is in the files."""
+class Watched(NamedTuple):
+    """The files that matter, and the folders in which a new file of the language does."""
 
-    directories: frozenset[str]
-    digest: bytes
+    files: Iterable[str]
+    folders: Iterable[str] = ()
+
+
+class Mark(NamedTuple):
+    """What one look found of a file or a folder, and when that last changed (wall clock)."""
+
+    content: bytes
+    changed: float
+
+
+Marks = dict[Path, Mark]
 
 
 class Watch:
-    """Calls `changed` when the content of what `watched()` names, or of a neighbour, is another."""
+    """Calls `changed` when the content of what `watched()` names is another.
+
+    `since` is the time (wall clock) at which the load began whose files these are: what has changed
+    after it is a change, though nobody looked before.
+    """
 
     def __init__(
-        self, watched: Callable[[], Iterable[str]], changed: Callable[[str], Awaitable[object]]
+        self,
+        watched: Callable[[], Watched],
+        changed: Callable[[str], Awaitable[object]],
+        since: float,
     ) -> None:
         self._watched = watched
         self._changed = changed
+        self._since = since
+        self._marks: Marks = {}
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        self._seen = await asyncio.to_thread(_look, self._watched())
         # It imports multiprocessing and anyio: not while requests wait for the loop.
         watchfiles = await asyncio.to_thread(import_module, "watchfiles")
         while True:
@@ -52,47 +74,84 @@ class Watch:
                 await asyncio.sleep(POLL)
                 await self.check()
 
+    async def look(self) -> object:
+        """Take what is in the files now for what is known. Call it before they are loaded."""
+        self._since = time()
+        self._marks = await asyncio.to_thread(_look, self._watched())
+        return self._marks
+
     async def _one_round(self, watchfiles: Any) -> None:
         """Check at every notice and every `POLL` seconds, until the directories are others."""
-        directories = self._seen.directories
+        directories = await asyncio.to_thread(_directories, self._watched())
         notices = watchfiles.awatch(
             *directories,
-            watch_filter=None,
+            watch_filter=_Sieve(self._watched()),
             debounce=DEBOUNCE_MS,
             recursive=False,
             yield_on_timeout=True,
             rust_timeout=int(POLL * 1000),
         )
+        await self.check()  # what changed before the watch began
         async for _ in notices:
             await self.check()
-            if self._seen.directories != directories:
+            if await asyncio.to_thread(_directories, self._watched()) != directories:
                 return
 
     async def check(self) -> None:
         """Call `changed` when the content differs from what it was at the last look."""
-        before, self._seen = self._seen, await asyncio.to_thread(_look, self._watched())
-        if self._seen.digest != before.digest:
+        before, self._marks = self._marks, await asyncio.to_thread(_look, self._watched())
+        if any(self._differs(before.get(path), mark) for path, mark in self._marks.items()):
             await self._changed("files changed")
 
-
-def _look(watched: Iterable[str]) -> Seen:
-    named = {Path(name) for name in watched}
-    directories = {path.parent for path in named if path.parent.is_dir()}
-    beside = {
-        path
-        for directory in directories
-        for path in directory.iterdir()
-        if path.suffix in _LANGUAGE
-    }
-    return Seen(frozenset(map(str, directories)), _digest(named | beside))
+    def _differs(self, before: Mark | None, now: Mark) -> bool:
+        # What was not looked at before came with the last load, which read it after `since`.
+        return now.changed > self._since if before is None else now.content != before.content
 
 
-def _digest(files: Iterable[Path]) -> bytes:
-    digest = hashlib.sha256()
-    for path in sorted(files):
-        try:
-            content = path.read_bytes()
-        except OSError:
-            continue
-        digest.update(str(path).encode() + b"\0" + hashlib.sha256(content).digest())
-    return digest.digest()
+class _Sieve:
+    """Lets pass the notices of what matters; one every `POLL` seconds whatever it is of.
+
+    Notices that are held back keep the timeout from coming, and with it the poll.
+    """
+
+    def __init__(self, watched: Watched) -> None:
+        self._names = {_SWAPPED, *(Path(name).name for name in watched.files)}
+        self._folders = bool(tuple(watched.folders))
+        self._passed = monotonic()
+
+    def __call__(self, _change: object, path: str) -> bool:
+        name = Path(path).name
+        matters = name in self._names or (self._folders and name.endswith(_LANGUAGE))
+        if matters or monotonic() - self._passed > POLL:
+            self._passed = monotonic()
+            return True
+        return False
+
+
+def _directories(watched: Watched) -> frozenset[str]:
+    named = [*(Path(name).parent for name in watched.files), *map(Path, watched.folders)]
+    return frozenset(str(folder) for folder in named if folder.is_dir())
+
+
+def _look(watched: Watched) -> Marks:
+    marks = {path: _mark_of_file(path) for path in map(Path, watched.files)}
+    return marks | {path: _mark_of_folder(path) for path in map(Path, watched.folders)}
+
+
+def _mark_of_file(path: Path) -> Mark:
+    try:
+        return Mark(hashlib.sha256(path.read_bytes()).digest(), path.stat().st_ctime)
+    except OSError:
+        return Mark(b"", 0.0)
+
+
+def _mark_of_folder(folder: Path) -> Mark:
+    """Return which files of the language stand in a folder: their content is not looked at."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if entry.name.endswith(_LANGUAGE)]
+            times = [entry.stat(follow_symlinks=False).st_ctime for entry in found]
+    except OSError:
+        return Mark(b"", 0.0)
+    names = "\0".join(sorted(entry.name for entry in found))
+    return Mark(os.fsencode(names), max(times, default=0.0))

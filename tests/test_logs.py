@@ -165,3 +165,33 @@ def test_both_formats_have_a_formatter() -> None:
     record = logging.LogRecord("a", logging.INFO, "", 0, "m", None, None)
     assert json.loads(JsonFormatter().format(record))["message"] == "m"
     assert TextFormatter().format(record).endswith("info    a: m")
+
+
+def tell() -> None:
+    log.error(
+        "unknown key 'a'",
+        extra={
+            "code": "BG103",
+            "file": "r.yaml",
+            "line": 2,
+            "column": 1,
+            "hint": None,
+            "excerpt": "--> r.yaml:2:1\n  |\n2 | a: 1\n  | ^\x1b",
+        },
+    )
+
+
+def test_a_diagnostic_is_one_json_record_with_its_fields() -> None:
+    [line] = logged(tell)
+    fields = json.loads(line)
+    assert fields["message"] == "unknown key 'a'"
+    assert [fields[name] for name in ("code", "file", "line", "column", "hint")] == [
+        *("BG103", "r.yaml", 2, 1, None)
+    ]
+    assert fields["excerpt"] == "--> r.yaml:2:1\n  |\n2 | a: 1\n  | ^\\x1b"
+
+
+def test_a_diagnostic_is_one_text_record_with_its_excerpt_indented() -> None:
+    head, *below = logged(tell, "text")
+    assert head.endswith("error   brain.test: unknown key 'a' code=BG103")
+    assert below == ["    --> r.yaml:2:1", "      |", "    2 | a: 1", "      | ^\\x1b"]

@@ -17,6 +17,7 @@ async def start_admin(pages: Pages, sock: socket.socket, host: str) -> web.AppRu
     app = web.Application(middlewares=[_own_host_only(host)])
     for name, show in pages.by_name.items():
         app.router.add_get(f"/{name}", _handler(show))
+    app.router.add_route("*", "/{other:.*}", _no_such_page(pages))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.SockSite(runner, sock).start()
@@ -26,6 +27,19 @@ async def start_admin(pages: Pages, sock: socket.socket, host: str) -> web.AppRu
 def _handler(show: Show) -> Handler:
     async def answer(request: web.Request) -> web.Response:
         return _response(await show(request.headers.get("Accept", "")))
+
+    return answer
+
+
+def _no_such_page(pages: Pages) -> Handler:
+    """Answer what no page takes, a wrong method on a page included."""
+    known = [f"/{name}" for name in pages.by_name]
+
+    async def answer(request: web.Request) -> web.Response:
+        detail = f"There is no such page. The pages are {', '.join(known)}; they are read by GET."
+        status = 405 if request.path in known else 404
+        headers = {"Allow": "GET, HEAD"} if status == 405 else None
+        return web.json_response({"detail": detail, "pages": known}, status=status, headers=headers)
 
     return answer
 

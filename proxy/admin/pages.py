@@ -8,7 +8,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from proxy.admin.effective import Over, effective, overridden
+from proxy.admin.private import private_values
+from proxy.config.models import Config
 from proxy.runtime.gateway import Gateway
+from proxy.runtime.probing import Prober
 from proxy.runtime.snapshot import Snapshot
 from proxy.version import VERSION
 
@@ -28,8 +32,11 @@ Show = Callable[[str], Awaitable[Page]]
 class Pages:
     """The pages of one gateway. Each takes the request's Accept header."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, prober: Prober, over: Over) -> None:
+        """`over` is what the command line put over the files."""
         self._gateway = gateway
+        self._prober = prober
+        self._over = over
         self.by_name: dict[str, Show] = {
             "health": self.health,
             "ready": self.ready,
@@ -63,8 +70,9 @@ class Pages:
         checks = {"config": "the last reload was refused" if self._gateway.last_error else "ok"}
         checks.update(await snapshot.instances.not_ready())
         for upstream in snapshot.upstreams.values():
-            if upstream.failing is not None:
-                checks[f"upstream {upstream.name}"] = upstream.failing
+            failure = self._prober.failure(upstream)
+            if failure is not None:
+                checks[f"upstream {upstream.name}"] = failure
         return checks
 
     async def metrics(self, accept: str = "") -> Page:
@@ -79,10 +87,21 @@ class Pages:
         """Return the configuration that runs, `${NAME}` as written, secrets never there."""
         if not self._gateway.loaded:
             return _page(503, {"status": "starting"})
-        snapshot = self._gateway.snapshot
-        head = json.dumps({"version": VERSION, "revision": snapshot.revision})
-        body = f'{head[:-1]}, "effective": {snapshot.config.effective}}}'
-        return Page(200, body.encode())
+        # Ten thousand services take a while to write out.
+        return await asyncio.to_thread(self._config, self._gateway.snapshot.config)
+
+    def _config(self, config: Config) -> Page:
+        return _page(
+            200,
+            {
+                "version": VERSION,
+                "revision": config.revision,
+                "overridden": overridden(self._over),
+                "effective": effective(
+                    config, self._over, private_values(config, self._gateway.catalog)
+                ),
+            },
+        )
 
 
 def _bad(checks: dict[str, str], name: str) -> bool:

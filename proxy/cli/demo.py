@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import tempfile
 from typing import TYPE_CHECKING
@@ -12,16 +13,30 @@ import click
 if TYPE_CHECKING:
     from proxy.cli.hosting import Host
 
+REMEDIES = {
+    "listen": "try: brain demo --listen 127.0.0.1:8081",
+    "admin": "try: brain demo --admin 127.0.0.1:9902",
+}
+
 
 @click.command()
 @click.option("--listen", default="127.0.0.1:8080", show_default=True, help="Public address.")
 @click.option("--admin", default="127.0.0.1:9901", show_default=True, help="Admin address.")
+@click.option(
+    "--control",
+    envvar="BRAIN_CONTROL",
+    show_envvar=True,
+    help="Control socket, a temporary one by default.",
+)
 @click.option("--origin", help="A page's origin that CORS lets in, as http://localhost:3000.")
 @click.option(
     "--file", "file", type=click.Path(), help="Serve this file instead of the shipped one."
 )
-def demo(listen: str, admin: str, origin: str | None, file: str | None) -> None:
+def demo(
+    listen: str, admin: str, control: str | None, origin: str | None, file: str | None
+) -> None:
     """Serve the shipped routes.yaml with stand-ins for its services, and print curl lines to try."""
+    from proxy.cli.overrides import Overrides
     from proxy.cli.serving import address, serve
     from proxy.demo import DEMO_KEY, curl_lines
     from proxy.demo.background import stand_ins_in_background
@@ -32,19 +47,21 @@ def demo(listen: str, admin: str, origin: str | None, file: str | None) -> None:
         tempfile.TemporaryDirectory(prefix="brain-demo-") as own,
         stand_ins_in_background(origin) as environment,
     ):
-
-        async def started(host: Host) -> None:
-            _print(curl_lines(f"http://{host.authority}", DEMO_KEY), files[0])
-
-        code = serve(
-            files,
-            {**os.environ, **environment},
+        overrides = Overrides(
             listen=address(listen, "--listen"),
             admin=address(admin, "--admin"),
             # Two demos, or a demo beside a gateway, must not meet on one socket.
-            control=os.environ.get("BRAIN_CONTROL") or f"{own}/brain.sock",
+            control=control or f"{own}/brain.sock",
+            grace=0.0,  # no balancer has to learn of its end
             log_format="text",
-            started=started,
+        )
+
+        async def started(host: Host) -> None:
+            _print(curl_lines(f"http://{host.authority}", DEMO_KEY), files[0])
+            _print_commands(str(overrides.control))
+
+        code = serve(
+            files, {**os.environ, **environment}, overrides, started=started, remedies=REMEDIES
         )
     sys.exit(code)
 
@@ -52,6 +69,10 @@ def demo(listen: str, admin: str, origin: str | None, file: str | None) -> None:
 def _print(lines: list[tuple[str, str]], file: str) -> None:
     for comment, command in lines:
         click.echo(f"\n# {comment}\n{command}")
-    click.echo(
-        f"\n# The routes are in {file}: edit it, and the gateway follows. Ctrl-C ends the demo."
-    )
+    click.echo(f"\n# The routes are in {file}: edit it, and the gateway follows. Ask it with")
+
+
+def _print_commands(control: str) -> None:
+    for command in ("status", "reload"):
+        click.echo(f"#   brain {command} --control {shlex.quote(control)}")
+    click.echo("# Ctrl-C ends the demo.")

@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import socket
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
+from proxy.admin.effective import Over
 from proxy.admin.exposed import public_pages
 from proxy.admin.listener import start_admin
 from proxy.admin.pages import Pages
-from proxy.config.models import Config, Log
+from proxy.config.diagnostics import count
+from proxy.config.models import Address, Config, Log
 from proxy.control import bind_control, start_control
 from proxy.errors import ConfigError
 from proxy.plugin.catalog import Catalog
 from proxy.runtime.gateway import Gateway
-from proxy.runtime.probing import keep_probing
+from proxy.runtime.probing import Prober
 from proxy.runtime.reload import Adjust, Reloader
 from proxy.server.listener import Listener, bind, server_context
 from proxy.server.server import GatewayServer
 from proxy.tasks import Tasks
-from proxy.watch import Watch
+from proxy.watch import Watch, Watched
 
 log = logging.getLogger("brain")
+
+REMEDIES = {
+    "listen": "give another address with --listen HOST:PORT or BRAIN_LISTEN",
+    "admin": "give another address with --admin HOST:PORT or BRAIN_ADMIN",
+}
 
 
 class Host:
@@ -42,25 +53,37 @@ class Host:
         watch: bool,
         probe: bool = True,
         logs: Callable[[Log], None] | None = None,
+        since: float | None = None,
+        remedies: Mapping[str, str] = REMEDIES,
+        over: Over = MappingProxyType({}),
     ) -> None:
         """`probe`: connect to upstreams before a request does, for /ready to tell which are down.
 
-        `logs` is called with the log settings of each configuration that comes into force.
+        `logs` is called with the log settings of each configuration that comes into force. `since`
+        is when the files began to be read (wall clock), None for now. `remedies` say what to do
+        when the address of `listen` or `admin` can't be had. `over` is what `adjust` puts over the
+        file, for /config.
         """
         self.config = config
         self.gateway = Gateway(catalog)
         self.reloader = Reloader(self.gateway, files, environment, adjust)
         self.reloader.prepare = self._prepare
-        self.pages = Pages(self.gateway)
+        self._prober = Prober(lambda: self.gateway.snapshot)
+        self.pages = Pages(self.gateway, self._prober, over)
         self.gateway.public_pages = lambda config: public_pages(self.pages, config.gateway)
         self._logs = logs
+        self._files = tuple(files)
+        self._since = time.time() if since is None else since
+        self._remedies = remedies
         self._watch = watch
         self._probe = probe
         self._tasks = Tasks()
         self._ended = asyncio.Event()
         self._hurried = asyncio.Event()
         self._closers: list[Callable[[], object]] = []
+        self._patient = True
         self.listener: Listener
+        self.public_url = ""
         self.admin_port = 0
 
     async def start(self) -> None:
@@ -73,11 +96,14 @@ class Host:
 
     async def _start(self) -> None:
         settings = self.config.gateway
-        sock = await asyncio.to_thread(bind, settings.listen, "gateway.listen")
+        sock = await self._bind(settings.listen, "listen")
         self._closers.append(sock.close)
         tls = None if settings.tls is None else server_context(settings.tls)
+        port = int(sock.getsockname()[1])
+        self.public_url = f"http{'s' if tls else ''}://{replace(settings.listen, port=port)}"
         await self._start_admin()
         await self.gateway.apply(self.config)
+        await self.reloader.note_sources()
         self.server = self.gateway.server = GatewayServer(
             self.gateway,
             settings.limits,
@@ -88,22 +114,54 @@ class Host:
         self.listener = Listener(self.server, sock, tls)
         await self.listener.start()
         if self._probe:
-            self._tasks.spawn(keep_probing(lambda: self.gateway.snapshot), name="probing")
+            self._tasks.spawn(self._prober.run(), name="probing")
         if self._watch:
-            watch = Watch(lambda: self.gateway.snapshot.config.watched, self.reloader.reload)
-            self._tasks.spawn(watch.run(), name="watch")
-        scheme = "https" if tls else "http"
-        log.info(
-            "serving on %s://%s, revision %s",
-            scheme,
-            replace(settings.listen, port=self.listener.port),
-            self.config.revision[:12],
+            self._tasks.spawn(self._make_watch().run(), name="watch")
+        log.info("%s", self._started())
+
+    async def _bind(self, address: Address, key: str) -> socket.socket:
+        try:
+            return await asyncio.to_thread(bind, address, f"gateway.{key}")
+        except ConfigError as error:
+            raise ConfigError(str(error), hint=error.hint or self._remedies[key]) from None
+
+    def _make_watch(self) -> Watch:
+        watch = Watch(
+            self._watched,
+            lambda cause: self.reloader.reload(cause, if_changed=True),
+            self._since,
         )
+        self.reloader.look = watch.look
+        return watch
+
+    def _watched(self) -> Watched:
+        config = self.gateway.snapshot.config
+        return Watched((*config.watched, *self.reloader.tried), config.watched_folders)
+
+    def _started(self) -> str:
+        """Return where everything is, in one line."""
+        facts, control = self._facts(), self.config.gateway.control
+        return (
+            f"serving on {facts['listen']}, admin {facts['admin'] or 'off'}, control {control}: "
+            f"{count(len(self.config.services), 'service')} of {', '.join(self._files)}, "
+            f"revision {self.config.revision[:12]}"
+        )
+
+    def _facts(self) -> dict[str, object]:
+        """Return what is settled at the start, for `brain status`."""
+        admin = self.config.gateway.admin
+        return {
+            "pid": os.getpid(),
+            "files": list(self._files),
+            "listen": self.public_url,
+            "admin": admin and f"http://{replace(admin, port=self.admin_port)}",
+            "control": self.config.gateway.control,
+        }
 
     async def _start_admin(self) -> None:
         address = self.config.gateway.admin
         if address is not None:
-            sock = await asyncio.to_thread(bind, address, "gateway.admin")
+            sock = await self._bind(address, "admin")
             self.admin_port = int(sock.getsockname()[1])
             self._closers.append(sock.close)
             runner = await start_admin(self.pages, sock, address.host)
@@ -113,7 +171,7 @@ class Host:
         path = self.config.gateway.control
         if path is not None:
             sock = await asyncio.to_thread(bind_control, path)
-            runner = await start_control(self.gateway, self.reloader, sock)
+            runner = await start_control(self.gateway, self.reloader, sock, self._facts())
             self._closers.append(runner.cleanup)
             self._closers.append(lambda: asyncio.to_thread(_unlink, path))
 
@@ -147,14 +205,19 @@ class Host:
     # -- signals
 
     def listen_to_signals(self) -> None:
-        """SIGTERM and SIGINT end `wait`, SIGHUP reloads."""
+        """SIGTERM and SIGINT end `wait`, SIGINT without the grace; SIGHUP reloads."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._asked_to_end)
+        loop.add_signal_handler(signal.SIGTERM, self._asked_to_end)
+        loop.add_signal_handler(signal.SIGINT, self._interrupted)
         loop.add_signal_handler(
             signal.SIGHUP,
             lambda: self._tasks.spawn(self.reloader.reload("SIGHUP"), name="reload"),
         )
+
+    def _interrupted(self) -> None:
+        # Ctrl-C: whoever sits before the gateway is no balancer that has to learn of its end.
+        self._patient = self._patient and self._ended.is_set()
+        self._asked_to_end()
 
     def _asked_to_end(self) -> None:
         if self._ended.is_set():
@@ -173,9 +236,15 @@ class Host:
         """Drain: /ready says 503, then no more connections, then what is in flight ends, or is cut."""
         shutdown = self.gateway.snapshot.config.gateway.shutdown
         self.gateway.draining = True
-        log.info("draining: %g s of grace, then at most %g s", shutdown.grace, shutdown.drain)
+        grace = shutdown.grace if self._patient else 0.0
+        log.info("draining: %g s of grace, then at most %g s", grace, shutdown.drain)
+        if not self._patient and self.gateway.in_flight:
+            log.info(
+                "%s in flight: press Ctrl-C again to end now",
+                count(self.gateway.in_flight, "request"),
+            )
         with suppress(TimeoutError):
-            async with asyncio.timeout(shutdown.grace):
+            async with asyncio.timeout(grace):
                 await self._hurried.wait()
         self.server.announce_end()
         await self.listener.stop()

@@ -31,6 +31,8 @@ def main() -> None:
 
 
 def _group() -> click.Group:
+    from difflib import get_close_matches
+
     import click
 
     class Commands(click.Group):
@@ -45,6 +47,18 @@ def _group() -> click.Group:
             command = getattr(import_module(f"proxy.cli.{name}"), name)
             assert isinstance(command, click.Command)
             return command
+
+        def resolve_command(
+            self, context: click.Context, arguments: list[str]
+        ) -> tuple[str | None, click.Command | None, list[str]]:
+            try:
+                return super().resolve_command(context, arguments)
+            except click.UsageError as error:
+                near = get_close_matches(arguments[0], COMMANDS, n=1)
+                if not near:
+                    raise
+                message = f"{error.message} Did you mean '{near[0]}'?"
+                raise click.UsageError(message, context) from None
 
         def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
             with formatter.section("Commands"):

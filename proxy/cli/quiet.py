@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from proxy.cli.socket_client import UNREACHABLE, ask, default_path
+from proxy.cli.socket_client import UNREACHABLE, Unreachable, ask, default_path
 
 
 def quiet(arguments: list[str]) -> int:
@@ -18,6 +18,6 @@ def quiet(arguments: list[str]) -> int:
         return 2
     try:
         _, status = ask(path, "GET", "/status", timeout=3.0)
-    except (OSError, ValueError, IndexError):
+    except Unreachable:
         return UNREACHABLE
     return 0 if status.get("status") == "serving" else 1

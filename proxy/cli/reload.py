@@ -7,7 +7,7 @@ import sys
 import click
 
 from proxy.cli.options import control_option
-from proxy.cli.socket_client import UNREACHABLE, ask
+from proxy.cli.socket_client import UNREACHABLE, Unreachable, ask
 
 
 @click.command()
@@ -16,10 +16,14 @@ def reload(control: str) -> None:
     """Load the files again. Exit code 1 when they are refused: the old revision serves on."""
     try:
         code, answer = ask(control, "POST", "/reload", timeout=150.0)
-    except (OSError, ValueError, IndexError):
-        click.echo(f"no gateway answers on {control}", err=True)
+    except Unreachable as error:
+        click.echo(str(error), err=True)
         sys.exit(UNREACHABLE)
+    for note in answer.get("notes", ()):
+        click.echo(f"warning: {note}", err=True)
     if code != 200:
         click.echo(answer.get("error"), err=True)
         sys.exit(1)
+    if not answer.get("changed"):
+        click.echo("nothing changed in the files", err=True)
     click.echo(f"revision {answer['revision']}")

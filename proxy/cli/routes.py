@@ -66,7 +66,17 @@ def _test(kind: str, test: ValueTest) -> str:
 def _upstream(config: Config, route: RouteSpec) -> str:
     spec = config.upstreams[route.upstream]
     more = f" (+{len(spec.targets) - 1})" if len(spec.targets) > 1 else ""
-    return f"{spec.targets[0]}{spec.path}{more}"
+    return f"{spec.targets[0]}{_sent_path(spec.path, route)}{more}"
+
+
+def _sent_path(base: str, route: RouteSpec) -> str:
+    """Return the upstream's path; with `rewrite` the whole one, `*` for what the client adds."""
+    from proxy import paths
+
+    if route.rewrite is None:
+        return base
+    written = f"{route.rewrite.rstrip('/')}/*" if route.match.path.prefix else route.rewrite
+    return paths.join(base, written)
 
 
 def _access(config: Config, route: RouteSpec) -> str:

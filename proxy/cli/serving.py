@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 
 import click
 
-from proxy.cli.hosting import Host, run_loop
+from proxy.cli.hosting import REMEDIES, Host, run_loop
+from proxy.cli.overrides import Overrides
 from proxy.config.addresses import parse_listen
 from proxy.config.load import load
-from proxy.config.models import Address, Config, Log
+from proxy.config.models import Address, Log
 from proxy.errors import ConfigError
 from proxy.logs import Logs
 from proxy.plugin.catalog import Catalog
-from proxy.runtime.reload import Adjust
+from proxy.runtime.told import Refused, log_told, told
 
 Started = Callable[[Host], Awaitable[None]]
 
@@ -32,42 +34,57 @@ def address(text: str | None, option: str) -> Address | None:
 def serve(
     files: Sequence[str],
     environment: Mapping[str, str],
+    overrides: Overrides,
     *,
-    listen: Address | None = None,
-    admin: Address | None = None,
-    control: str | None = None,
     watch: bool = True,
-    log_format: str | None = None,
     started: Started | None = None,
+    remedies: Mapping[str, str] = REMEDIES,
 ) -> int:
-    """Serve until a signal and return the exit code: 0, or 1 when it could not start."""
-    catalog = Catalog()
+    """Serve until a signal and return the exit code: 0, or 1 when it could not start.
+
+    `started` is called when it listens; `remedies` say what to do when an address is taken.
+    """
+    catalog, since = Catalog(), time.time()
     loaded = load(files, environment=environment, catalog=catalog)
-    if loaded.diagnostics:
-        click.echo(loaded.render(), err=True)
     if loaded.config is None:
+        click.echo(loaded.render(), err=True)
         return 1
-    adjust = _overriding(listen, admin, control)
-    config = adjust(loaded.config)
+    config = overrides.adjust(loaded.config)
     logs = Logs()
 
     def follow(log: Log) -> None:
-        logs.configure(log_format or log.format, log.level)
+        logs.configure(log.format, log.level)
+
+    def host() -> Host:
+        return Host(
+            config,
+            files,
+            environment,
+            catalog,
+            overrides.adjust,
+            watch=watch,
+            logs=follow,
+            since=since,
+            remedies=remedies,
+            over=overrides.over,
+        )
 
     follow(config.log)
+    log_told(logging.getLogger("brain.config"), told(loaded.diagnostics))
     try:
-        run_loop(
-            lambda: _serve(
-                Host(config, files, environment, catalog, adjust, watch=watch, logs=follow),
-                started,
-            )
-        )
+        run_loop(lambda: _serve(host(), started))
     except ConfigError as error:
-        click.echo(f"error: {error}" + (f"\n  {error.hint}" if error.hint else ""), err=True)
+        click.echo(_refusal(error), err=True)
         return 1
     finally:
         logs.close()
     return 0
+
+
+def _refusal(error: ConfigError) -> str:
+    if isinstance(error, Refused):
+        return "\n".join(each.text for each in error.told)
+    return f"error: {error}" + (f"\n  {error.hint}" if error.hint else "")
 
 
 async def _serve(host: Host, started: Started | None) -> None:
@@ -79,13 +96,3 @@ async def _serve(host: Host, started: Started | None) -> None:
         await host.wait()
     finally:
         await host.stop()
-
-
-def _overriding(listen: Address | None, admin: Address | None, control: str | None) -> Adjust:
-    given = {"listen": listen, "admin": admin, "control": control}
-    changes = {key: value for key, value in given.items() if value is not None}
-
-    def adjust(config: Config) -> Config:
-        return replace(config, gateway=replace(config.gateway, **changes)) if changes else config  # type: ignore[arg-type]
-
-    return adjust

@@ -4,36 +4,57 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
 
 import click
 
 from proxy.cli.options import control_option
-from proxy.cli.socket_client import UNREACHABLE, ask
+from proxy.cli.socket_client import UNREACHABLE, Unreachable, ask
 
 
 @click.command()
 @control_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 @click.option("--quiet", is_flag=True, help="Print nothing; the exit code tells (0, 1 or 4).")
 def status(control: str, as_json: bool, quiet: bool) -> None:
     """Show what a running gateway does. Exit code 4 when none answers, 1 while it drains."""
     try:
         _, found = ask(control, "GET", "/status")
-    except (OSError, ValueError, IndexError):
+    except Unreachable as error:
         if not quiet:
-            click.echo(f"no gateway answers on {control}", err=True)
+            click.echo(str(error), err=True)
         sys.exit(UNREACHABLE)
     if not quiet:
-        click.echo(json.dumps(found, indent=2) if as_json else _text(found))
+        click.echo(json.dumps(found, indent=2) if as_json else "\n".join(_lines(found)))
     sys.exit(0 if found["status"] == "serving" else 1)
 
 
-def _text(found: dict[str, object]) -> str:
-    upstreams = found.pop("upstreams")
-    lines = [f"{name:<12} {value}" for name, value in found.items() if value is not None]
-    assert isinstance(upstreams, list)
-    lines += [
-        f"upstream     {one['name']}: {one['in_flight']} in flight, {one['idle']} idle of {one['open']}"
-        for one in upstreams
-    ]
-    return "\n".join(lines)
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    """Yield a name and its value a line, for people."""
+    loaded = datetime.fromtimestamp(found["loaded_at"], UTC)
+    reloads = found["reloads"]
+    told = {
+        "status": found["status"],
+        "pid": found["pid"],
+        "version": found["version"],
+        "public": found["listen"],
+        "admin": found["admin"] or "off",
+        "files": ", ".join(found["files"]),
+        "services": found["services"],
+        "revision": found["revision"],
+        "loaded at": f"{loaded:%Y-%m-%dT%H:%M:%SZ}",
+        "reloads": f"{reloads['ok']} ok, {reloads['refused']} refused",
+        "snapshots": found["snapshots"],
+        "connections": found["connections"],
+        "in flight": found["in_flight"],
+    }
+    yield from (f"{name:<12} {value}" for name, value in told.items())
+    for one in found["upstreams"]:
+        waiting = f", {one['waiting']} waiting" if one["waiting"] else ""
+        counts = f"{one['in_flight']} in flight{waiting}, {one['idle']} idle of {one['open']}"
+        yield f"{'upstream':<12} {one['name']}: {counts}"
+    if found["last_error"]:
+        yield "the last reload was refused:"
+        yield from (f"  {line}" for line in found["last_error"].splitlines())

@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 _INDENT = re.compile(r"indent=(\d)\b")
+_BASE: Final = "/api"  # where the service begins on its own host; a public prefix replaces it
 _PAGE_SIZE: Final = 2  # small, so that the demo's few rows already make pages
 
 
@@ -46,7 +47,16 @@ def page_of(request: web.Request, rows: Sequence[Any]) -> dict[str, Any]:
 
 
 def _page_link(request: web.Request, number: int) -> str:
-    return str(request.url.update_query(page=number))
+    """By the address that the client used, as with USE_X_FORWARDED_HOST and FORCE_SCRIPT_NAME.
+
+    A gateway rewrites a Location; a link inside a body is the service's own to get right.
+    """
+    url = request.url.update_query(page=number)
+    host, prefix = (request.headers.get(f"X-Forwarded-{name}") for name in ("Host", "Prefix"))
+    if host is None or prefix is None:
+        return str(url)
+    scheme = request.headers.get("X-Forwarded-Proto", url.scheme)
+    return f"{scheme}://{host}{prefix}{url.raw_path_qs.removeprefix(_BASE)}"
 
 
 @web.middleware

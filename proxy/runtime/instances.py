@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from traceback import walk_tb
 
+from proxy.config.codes import Code
 from proxy.config.models import Entry
 from proxy.errors import ConfigError, Unavailable
 from proxy.plugin.base import Plugin
@@ -14,6 +16,7 @@ from proxy.plugin.options import convert
 from proxy.runtime.chain import Held
 from proxy.runtime.context import Context
 from proxy.runtime.slices import in_slices, let_go
+from proxy.runtime.told import Refused, Told
 from proxy.tasks import Tasks
 
 log = logging.getLogger("brain.plugin")
@@ -43,23 +46,23 @@ class Instances:
         async for held, entry in in_slices(zip(self.held, entries, strict=True)):
             context = self._make_context(entry)
             self._contexts.append(context)
-            await self._set_up(held, context)
+            await self._set_up(held, context, entry)
 
     def _make(self, entry: Entry) -> Plugin:
+        found = None
         try:
             found = self._catalog.named(entry.plugin, entry.use)
             return found(**convert(found.schema, entry.options))
         except Exception as error:  # a constructor may fail in any way
-            raise _refused(f"{entry.place}", entry.identity, error) from error
+            raise _refused(entry, found, error) from error
 
     # -- setup
 
-    async def _set_up(self, held: Held, context: Context) -> None:
+    async def _set_up(self, held: Held, context: Context, entry: Entry) -> None:
         try:
             await self._try_setup(held, context)
         except Exception as error:  # so may a setup
-            where = f"{context.entry.file}:{context.entry.line}"
-            raise _refused(where, held.identity, error) from error
+            raise _refused(entry, type(held.plugin), error) from error
         if held.unavailable is not None:
             log.warning(
                 "plugin '%s' is not available: %s; trying on", held.identity, held.unavailable
@@ -132,9 +135,32 @@ async def _reason(held: Held) -> str | None:
         return f"ready() failed: {type(error).__name__}"
 
 
-def _refused(where: str, identity: str, error: Exception) -> ConfigError:
-    """Return what refuses the load: a plugin's own words, or which bug it has."""
-    if isinstance(error, ConfigError):
-        return ConfigError(f"{where}: plugin '{identity}': {error}", hint=error.hint)
-    said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-    return ConfigError(f"{where}: plugin '{identity}': {said}")
+def _refused(entry: Entry, plugin: type[Plugin] | None, error: Exception) -> Refused:
+    """Return what refuses the load: a plugin's own words, or which bug it has and where."""
+    place = entry.place
+    message = f"plugin '{entry.identity}': {_said(plugin, error)}"
+    hint = error.hint if isinstance(error, ConfigError) else None
+    below = f"  --> {place}" + (f"\n   = {hint}" if hint else "")
+    found = Told(
+        "error", Code.PLUGIN_REFUSES, place.file, place.line, place.column, message, hint, below
+    )
+    summary = f"plugin '{entry.identity}' can't be set up"
+    return Refused(f"{place}: {message}", [found], summary=summary, hint=hint)
+
+
+def _said(plugin: type[Plugin] | None, error: Exception) -> str:
+    if isinstance(error, ConfigError | ValueError) and str(error):
+        return str(error)
+    where = _place(plugin, error)
+    return f"{type(error).__name__}: {error}" + (f" ({where})" if where else "")
+
+
+def _place(plugin: type[Plugin] | None, error: Exception) -> str | None:
+    """Return file and line of the innermost place in the plugin's own source that raised."""
+    module = "" if plugin is None else plugin.__module__
+    places = [
+        f"{frame.f_code.co_filename}:{line}"
+        for frame, line in walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__") == module
+    ]
+    return places[-1] if places else None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from time import perf_counter
+from contextlib import suppress
+from time import monotonic, perf_counter
 
 from proxy.config.models import Timeouts
 from proxy.errors import GatewayError
@@ -14,22 +15,64 @@ from proxy.upstream.pool import Upstream
 from proxy.upstream.target import Target
 
 INTERVAL = 10.0
+"""Seconds between two rounds when nobody asks."""
+
+SOON = 2.0
+"""Least seconds between two rounds: whoever reads /ready brings the next one nearer."""
+
 MOST = 256
 """With more targets than this to try, only those that failed a request are tried."""
 
 AT_ONCE = 32
 
 
-async def keep_probing(current: Callable[[], Snapshot]) -> None:
-    """Try targets that were never reached, or not at the last try, until cancelled.
+class Prober:
+    """Tries targets that were never reached, or not at the last try.
 
     /ready shows the result; requests are sent whatever it is.
     """
-    while True:
-        targets = _doubtful(current().upstreams.values())
-        for at in range(0, len(targets), AT_ONCE):
-            await asyncio.gather(*map(probe, targets[at : at + AT_ONCE]))
-        await asyncio.sleep(INTERVAL)
+
+    def __init__(self, current: Callable[[], Snapshot]) -> None:
+        self._current = current
+        self._wanted = asyncio.Event()
+        self._failing: dict[Target, float] = {}
+        self._tried: dict[Target, float] = {}
+
+    async def run(self) -> None:
+        """Try until cancelled."""
+        while True:
+            targets = _doubtful(self._current().upstreams.values())
+            for at in range(0, len(targets), AT_ONCE):
+                await asyncio.gather(*map(self._try, targets[at : at + AT_ONCE]))
+            self._remember()
+            self._wanted.clear()
+            await asyncio.sleep(SOON)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(INTERVAL - SOON):
+                    await self._wanted.wait()
+
+    async def _try(self, target: Target) -> None:
+        await probe(target)
+        self._tried[target] = monotonic()
+
+    def _remember(self) -> None:
+        """Note since when targets fail, and forget those that do not or are no more."""
+        now, current = monotonic(), self._current().upstreams.values()
+        failing = [each for one in current for each in one.targets if each.failing is not None]
+        self._failing = {target: self._failing.get(target, now) for target in failing}
+        self._tried = {target: self._tried[target] for target in failing if target in self._tried}
+
+    def failure(self, upstream: Upstream) -> str | None:
+        """Return why no target of an upstream can be reached, since when, and how old that is."""
+        code = upstream.failing
+        if code is None:
+            return None
+        self._wanted.set()
+        now = monotonic()
+        since = min(self._failing.setdefault(target, now) for target in upstream.targets)
+        tried = [self._tried[target] for target in upstream.targets if target in self._tried]
+        last = f", tried {now - max(tried):.0f} s ago" if tried else ""
+        return f"{code} (for {now - since:.0f} s{last})"
 
 
 def _doubtful(upstreams: Iterable[Upstream]) -> list[Target]:
@@ -48,6 +91,6 @@ async def probe(target: Target) -> None:
     """Open a connection to a target and close it, past its pool: whose turn it is stays as it is."""
     try:
         connection = await target.connect(Timeouts(), Attempt(target.label), perf_counter())
-    except GatewayError:
+    except (GatewayError, OSError):
         return
     connection.close()

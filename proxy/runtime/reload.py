@@ -4,74 +4,163 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from proxy.config.models import Config
 from proxy.errors import ConfigError
 from proxy.runtime.gateway import Gateway
 from proxy.runtime.loading import load_in_child
 from proxy.runtime.slices import collector_paused
+from proxy.runtime.sources import Sources
+from proxy.runtime.told import Refused, log_told
 
 log = logging.getLogger("brain.reload")
 
 Adjust = Callable[[Config], Config]
 Prepare = Callable[[Config], Callable[[], None]]
+Look = Callable[[], Awaitable[object]]
+
+
+class Outcome(NamedTuple):
+    """How a reload ended.
+
+    `error`: None, or why what ran before runs on. `changed`: whether the files mean something else
+    than before. `notes`: what whoever asked should know besides.
+    """
+
+    error: str | None
+    changed: bool = False
+    notes: tuple[str, ...] = ()
 
 
 class Reloader:
     """Reloads a gateway from its files. `adjust` puts the command line's settings over the file's.
 
     `prepare` is called with each new configuration before the swap and may raise ConfigError; what
-    it returns is called after the swap and may not fail.
+    it returns is called after the swap and may not fail. `look` is awaited before each load and
+    returns what is in the files, None where nobody knows. `tried` are the files of the last load if
+    it was refused: whoever mends one of them wants it loaded.
     """
 
     def __init__(
         self, gateway: Gateway, files: Sequence[str], environment: Mapping[str, str], adjust: Adjust
     ) -> None:
         self._gateway = gateway
-        self._files = tuple(files)
+        self.files = tuple(files)
         self._environment = dict(environment)
         self._adjust = adjust
+        self._sources = Sources(gateway.catalog)
         self._lock = asyncio.Lock()
+        self._seen: object = None
+        self._outcome = Outcome(None)
         self.prepare: Prepare = _nothing
+        self.look: Look = _nowhere
+        self.tried: tuple[str, ...] = ()
 
-    async def reload(self, cause: str) -> str | None:
-        """Load, build and swap. Return None, or why what ran before runs on."""
+    async def note_sources(self) -> None:
+        """Remember the plugins' source files as those of what runs."""
+        await asyncio.to_thread(self._sources.note, self._gateway.snapshot.config.entries)
+
+    async def reload(self, cause: str, *, if_changed: bool = False) -> Outcome:
+        """Load, build and swap.
+
+        `if_changed` keeps what runs where the files mean the same as before. Who waited for another
+        reload gets its outcome if the files are still those that it loaded.
+        """
+        waited = self._lock.locked()
         async with self._lock:
-            try:
-                await self._reload()
-            except ConfigError as error:
-                return self._refused(cause, str(error) + (f"\n{error.hint}" if error.hint else ""))
-            except Exception as error:  # a plugin may fail in any way; the old revision must stay
-                log.exception("reload (%s) failed", cause)
-                return self._refused(cause, f"the reload failed: {type(error).__name__}: {error}")
-        self._gateway.count_reload(None)
-        log.info("reloaded (%s): revision %s", cause, self._gateway.snapshot.revision[:12])
-        return None
+            seen = await self.look()
+            if not waited or seen is None or seen != self._seen:
+                self._seen = seen
+                notes = await self._notes()
+                self._outcome = (await self._reload(cause, if_changed))._replace(notes=notes)
+            return self._outcome
 
-    async def _reload(self) -> None:
+    async def _notes(self) -> tuple[str, ...]:
+        entries = self._gateway.snapshot.config.entries
+        changed = await asyncio.to_thread(self._sources.changed, entries)
+        notes = tuple(f"plugin '{name}' changed on disk: restart to run it" for name in changed)
+        for note in notes:
+            log.warning("%s", note)
+        return notes
+
+    async def _reload(self, cause: str, if_changed: bool) -> Outcome:
+        try:
+            changed, built = await self._load_and_swap(if_changed)
+        except ConfigError as error:
+            return self._refused(cause, error)
+        except Exception as error:  # a plugin may fail in any way; the old revision must stay
+            message = f"the reload failed: {type(error).__name__}: {error}"
+            return self._refused(cause, ConfigError(message), bug=error)
+        self.tried = ()
+        revision = self._gateway.snapshot.revision[:12]
+        if changed:
+            log.info("reloaded (%s): revision %s", cause, revision)
+        else:
+            how = "built anew, " if built else ""
+            log.info("nothing changed (%s): %srevision %s", cause, how, revision)
+        if built or self._gateway.last_error is not None:
+            self._gateway.count_reload(None)
+        return Outcome(None, changed)
+
+    async def _load_and_swap(self, if_changed: bool) -> tuple[bool, bool]:
+        """Return whether the files mean something else than before, and whether there was a swap."""
         with collector_paused():
-            loaded, warnings = await load_in_child(self._files, self._environment)
-            if warnings:
-                _log_lines(logging.WARNING, warnings)
+            loaded, warnings = await load_in_child(self.files, self._environment)
+            running = self._gateway.snapshot.config
+            changed = loaded.revision != running.revision
+            if not changed and if_changed and _written(loaded) == _written(running):
+                return False, False
+            if changed:
+                log_told(log, warnings)
             config = self._adjust(loaded)
             commit = self.prepare(config)
             await self._gateway.apply(config)
             commit()
+        await self.note_sources()
+        return changed, True
 
-    def _refused(self, cause: str, text: str) -> str:
-        log.error("reload (%s) refused, the old revision serves on:", cause)
-        _log_lines(logging.ERROR, text)
+    def _refused(self, cause: str, error: ConfigError, bug: BaseException | None = None) -> Outcome:
+        text = str(error) + (f"\n{error.hint}" if error.hint else "")
+        if text == self._gateway.last_error:
+            log.error("reload (%s) refused for the same reasons as the last one", cause)
+        else:
+            self._tell(cause, error, bug or _bug_behind(error))
+        if isinstance(error, Refused):
+            self.tried = error.files
         self._gateway.count_reload(text)
-        return text
+        return Outcome(text)
+
+    def _tell(self, cause: str, error: ConfigError, bug: BaseException | None) -> None:
+        """Log each diagnostic as a record of its own, then that they refused the reload."""
+        short = str(error)
+        if isinstance(error, Refused):
+            log_told(log, error.told)
+            short = error.summary
+        log.error(
+            "reload (%s) refused, the old revision serves on: %s",
+            cause,
+            short,
+            exc_info=bug,
+            extra={"hint": error.hint} if error.hint else None,
+        )
 
 
-def _log_lines(level: int, text: str) -> None:
-    """Log diagnostics, each line a record: within one, their line ends would be escaped."""
-    for line in text.splitlines():
-        if line.strip():
-            log.log(level, "%s", line)
+def _bug_behind(error: ConfigError) -> BaseException | None:
+    """Return what a plugin did not raise on purpose: whoever mends it needs the traceback."""
+    cause = error.__cause__
+    return None if isinstance(cause, ConfigError | ValueError) else cause
+
+
+def _written(config: Config) -> tuple[object, ...]:
+    """What is kept of the files besides their meaning: what /config shows, what is watched."""
+    return config.effective, config.watched, config.watched_folders
 
 
 def _nothing(_config: Config) -> Callable[[], None]:
     return lambda: None
+
+
+async def _nowhere() -> None:
+    return None

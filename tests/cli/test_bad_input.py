@@ -82,8 +82,46 @@ def test_a_port_in_use_is_told(key: str, tmp_path: Path) -> None:
         done = brain("run", cwd=tmp_path)
     assert done.returncode == 1
     assert f"gateway.{key}: can't listen on 127.0.0.1:{port}: the port is in use" in done.stderr
+    assert f"with --{key} HOST:PORT or BRAIN_{key.upper()}" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "c.sock").exists()
+
+
+def test_a_demo_whose_port_is_in_use_says_what_to_try_and_prints_no_lines(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = brain("demo", "--listen", f"127.0.0.1:{port}", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "brain demo --listen 127.0.0.1:8081" in done.stderr
+    assert done.stdout == ""
+
+
+def test_without_a_file_it_is_told_to_name_one(tmp_path: Path) -> None:
+    done = brain("run", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "there is no routes.yaml in this folder" in done.stderr
+    assert "brain run FILE" in done.stderr
+
+
+def test_a_plugin_with_a_bug_in_its_setup_is_told_with_both_places(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "from proxy import Plugin\nclass Mine(Plugin):\n"
+        "    async def setup(self, context):\n        1 / 0\n"
+    )
+    (tmp_path / "routes.yaml").write_text(GOOD + "plugins: [{use: 'own:Mine', as: mine}]\n")
+    addresses = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--control", "c.sock"]
+    path = f"{Path(__file__).parents[2]}:{tmp_path}"
+    done = brain("run", *addresses, cwd=tmp_path, PYTHONPATH=path)
+    assert done.returncode == 1
+    said = f"plugin 'mine': ZeroDivisionError: division by zero ({tmp_path}/own.py:4)"
+    assert done.stderr == f"error[BG202]: {said}\n  --> routes.yaml:4:12\n"
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("chekc", "check"), ("statsu", "status")])
+def test_a_mistyped_command_is_told_which_is_meant(typed: str, meant: str, tmp_path: Path) -> None:
+    done = brain(typed, cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"Did you mean '{meant}'?" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from proxy.demo import DEMO_KEY, curl_lines
-from tests.cli.kit import environment, free_port
+from tests.cli.kit import brain, environment, free_port
 
 
 def works(line: str) -> str:
@@ -42,10 +42,31 @@ def test_the_printed_lines_work(tmp_path: Path) -> None:
                 assert [wrong for wrong in pool.map(works, commands) if wrong] == []
         finally:
             demo.send_signal(signal.SIGINT)
-            time.sleep(0.3)
-            demo.send_signal(signal.SIGINT)  # asked twice: without the grace
+            began = time.monotonic()
             code = demo.wait(10)
     assert code == 0
+    assert time.monotonic() - began < 3, "nothing is in flight: no grace, no drain"
+
+
+def test_the_printed_commands_reach_it(tmp_path: Path) -> None:
+    listen, admin = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    with subprocess.Popen(
+        [sys.executable, "-m", "proxy", "demo", "--listen", listen, "--admin", admin],
+        cwd=tmp_path,
+        env=environment(PYTHONUNBUFFERED="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as demo:
+        assert demo.stdout is not None
+        try:
+            printed = list(up_to("Ctrl-C", demo.stdout))
+            told = [line.split()[2:] for line in printed if line.startswith("#   brain ")]
+            assert [arguments[0] for arguments in told] == ["status", "reload"]
+            assert [brain(*arguments, cwd=tmp_path).returncode for arguments in told] == [0, 0]
+        finally:
+            demo.send_signal(signal.SIGINT)
+            assert demo.wait(10) == 0
 
 
 def up_to(last: str, lines: Iterable[str]) -> Iterator[str]:

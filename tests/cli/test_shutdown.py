@@ -226,6 +226,36 @@ async def test_asked_twice_it_ends_at_once(
     assert await client.closed()
 
 
+async def test_ctrl_c_ends_at_once_where_nothing_is_in_flight(start: Start) -> None:
+    process = await start("http://127.0.0.1:9", grace="30s", drain="30s")
+    process.signal(signal.SIGINT)
+    assert await ended(process, 3.0) == 0
+    assert "again" not in process.log
+
+
+async def test_ctrl_c_waits_for_what_is_in_flight_and_says_how_not_to(
+    start: Start, connect: Connect, raw_upstream: MakeUpstream
+) -> None:
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await go.wait()
+        writer.write(OK)
+
+    process = await start((await raw_upstream(slow)).url, grace="30s", drain="30s")
+    client = await connect(process.port)
+    client.send(request("/api/brain/echo/"))
+    await asked.wait()
+    process.signal(signal.SIGINT)
+    told = "1 request in flight: press Ctrl-C again to end now"
+    await asyncio.to_thread(process.wait_for, told)
+    go.set()
+    assert (await client.reply()).status == 200
+    assert await ended(process, 3.0) == 0
+
+
 async def test_reloads_and_a_sigterm_under_load_lose_no_request(
     start: Start, connect: Connect, upstream: RecordingUpstream
 ) -> None:

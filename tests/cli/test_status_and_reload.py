@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ def test_without_a_gateway_the_exit_code_is_4(command: list[str], tmp_path: Path
     assert done.returncode == 4
     assert "Traceback" not in done.stderr
     assert (done.stdout + done.stderr == "") == ("--quiet" in command)
+    assert ("pass --control PATH or set BRAIN_CONTROL" in done.stderr) != ("--quiet" in command)
 
 
 def test_status_tells_and_reload_reloads(running: GatewayProcess) -> None:
@@ -51,6 +53,52 @@ def test_status_tells_and_reload_reloads(running: GatewayProcess) -> None:
     assert refused.returncode == 1
     assert "unknown key 'nonsense'" in refused.stderr
     assert running.status()["reloads"] == {"ok": 1, "refused": 1}
+
+
+def test_the_first_line_names_all_that_one_needs(running: GatewayProcess) -> None:
+    message = json.loads(running.log.splitlines()[0])["message"]
+    assert message.startswith(
+        f"serving on http://127.0.0.1:{running.port}, admin http://127.0.0.1:{running.admin_port}, "
+        f"control {running.control}: 1 service of {running.file}, revision "
+    )
+
+
+def test_status_is_for_people_and_with_json_for_scripts(running: GatewayProcess) -> None:
+    running.write(SERVICES + "nonsense: 1\n")
+    running.ask("reload")
+    told = running.ask("status").stdout
+    lines = dict(line.split(maxsplit=1) for line in told.splitlines() if line[:1] != " ")
+    assert lines["pid"] == str(running.process.pid)
+    assert lines["files"] == str(running.file)
+    assert lines["public"] == f"http://127.0.0.1:{running.port}"
+    assert lines["admin"] == f"http://127.0.0.1:{running.admin_port}"
+    assert lines["reloads"] == "0 ok, 1 refused"
+    assert re.search(r"^loaded at +\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", told, re.MULTILINE)
+    assert "the last reload was refused:\n  error[BG103]" in told
+    found = running.status()
+    assert (found["pid"], found["services"]) == (running.process.pid, 1)
+    assert isinstance(found["loaded_at"], float)
+
+
+def test_a_reload_of_the_same_says_that_nothing_changed(running: GatewayProcess) -> None:
+    done = running.ask("reload")
+    assert (done.returncode, done.stderr) == (0, "nothing changed in the files\n")
+    assert "nothing changed (command)" in running.log
+    assert "reloaded" not in running.log
+
+
+def test_a_diagnostic_is_one_record_and_told_once(running: GatewayProcess) -> None:
+    running.write(SERVICES + "nonsense: 1\n")
+    before = len(running.log.splitlines())
+    for _ in range(2):
+        assert running.ask("reload").returncode == 1
+    records = [json.loads(line) for line in running.log.splitlines()[before:]]
+    told, refused, again = records
+    fields = ("code", "file", "line", "column", "message")
+    shown = ("BG103", str(running.file), 9, 1, "unknown key 'nonsense' in the file")
+    assert tuple(told[name] for name in fields) == shown
+    assert "the old revision serves on: 1 error in" in refused["message"]
+    assert again["message"] == "reload (command) refused for the same reasons as the last one"
 
 
 def test_the_logs_settings_follow_a_reload(running: GatewayProcess) -> None:

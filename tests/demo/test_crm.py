@@ -24,6 +24,19 @@ async def test_contacts_come_in_pages(client: ClientSession, contacts: str) -> N
     assert second["next"] is None
 
 
+async def test_links_between_pages_are_those_of_the_client(
+    client: ClientSession, contacts: str
+) -> None:
+    forwarded = {
+        "X-Forwarded-Host": "shop.example:8443",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Prefix": "/api/brain/crm",
+    }
+    async with client.get(contacts, headers=forwarded) as response:
+        first = await response.json()
+    assert first["next"] == "https://shop.example:8443/api/brain/crm/contacts/?page=2"
+
+
 @pytest.mark.parametrize("page", ["0", "9", "x", "-1", "²"])
 async def test_a_page_that_is_not_there_is_404(
     client: ClientSession, contacts: str, page: str

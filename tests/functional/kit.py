@@ -63,7 +63,7 @@ class Gateway:
 
     async def reload(self) -> str | None:
         """Load the files again. Return None, or why they were refused."""
-        return await self.host.reloader.reload("test")
+        return (await self.host.reloader.reload("test")).error
 
     async def stop(self) -> None:
         for client in self.clients:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 
 import pytest
 
+from proxy.runtime import probing
 from tests.functional.conftest import MakeGateway
 from tests.functional.kit import RecordingUpstream
 
@@ -57,6 +59,44 @@ async def test_the_configuration_is_shown_as_written_without_values(
     assert page.status == 200
     assert b"${ECHO_URL}" in page.body
     assert b"hidden" not in page.body
+
+
+async def test_the_configuration_has_defaults_and_no_credentials(
+    gateway: MakeGateway, upstream: RecordingUpstream
+) -> None:
+    running = await gateway(
+        f"""
+        version: 1
+        defaults: {{timeouts: {{response: 7s}}}}
+        plugins:
+          - headers: {{request: {{set: {{Authorization: "Bearer literal", X-Plain: seen}}}}}}
+          - api-key: {{keys: [{{name: portal, sha256: "${{DIGEST:-{"0" * 64}}}"}}]}}
+        services:
+          echo: {{upstream: "{upstream.url}", host: "${{NAME}}"}}
+        """,
+        NAME="expanded.example",
+    )
+    shown = json.loads((await running.admin("/config")).body)
+    effective = shown["effective"]
+    assert effective["defaults"]["timeouts"]["response"] == "7s"
+    assert effective["defaults"]["timeouts"]["connect"] == "2s"
+    assert effective["gateway"]["shutdown"] == {"grace": "0s", "drain": "2s"}
+    assert effective["gateway"]["base_path"] == "/api/brain"
+    assert effective["gateway"]["limits"]["connections"] == 4096
+    assert effective["log"] == {"format": "json", "level": "info"}
+    assert effective["services"]["echo"]["host"] == "${NAME}"
+    headers, keys = effective["plugins"]
+    assert headers["headers"]["request"]["set"] == {"Authorization": "********", "X-Plain": "seen"}
+    assert keys["api-key"]["keys"][0]["sha256"] == "${DIGEST:-********}"
+
+
+async def test_an_unknown_page_is_answered_with_the_known_ones(
+    gateway: MakeGateway, upstream: RecordingUpstream
+) -> None:
+    running = await gateway(plain(upstream.url))
+    reply = await running.admin("/helth")
+    assert reply.status == 404
+    assert json.loads(reply.body)["pages"] == ["/health", "/ready", "/metrics", "/config"]
 
 
 @pytest.mark.parametrize(
@@ -144,9 +184,25 @@ async def test_it_starts_with_its_upstreams_down_and_says_so(
     ready = await running.admin("/ready")
     shown = json.loads(ready.body)
     assert (ready.status, shown["status"]) == (200, "degraded")
-    assert shown["checks"]["upstream down"] == "upstream_connect_refused"
+    told = shown["checks"]["upstream down"]
+    assert re.fullmatch(r"upstream_connect_refused \(for \d+ s, tried \d+ s ago\)", told)
     assert "upstream up" not in shown["checks"]
     assert "upstream half" not in shown["checks"], "one of its targets can be reached"
+
+
+async def test_an_upstream_that_is_back_is_seen_without_a_request(
+    gateway: MakeGateway, upstream: RecordingUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probing, "SOON", 0.05)
+    await upstream.close()
+    running = await gateway(plain(upstream.url), probe=True)
+    assert (await running.get("/api/brain/echo/")).status == 502
+    ready = json.loads((await running.admin("/ready")).body)
+    assert ready["status"] == "degraded"
+    back = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", upstream.port)
+    async with asyncio.timeout(2), back:
+        while json.loads((await running.admin("/ready")).body)["status"] != "ok":
+            await asyncio.sleep(0.02)
 
 
 async def test_ready_is_503_for_a_check_that_is_required_and_while_draining(

@@ -67,8 +67,10 @@ async def test_a_bad_file_is_refused_and_the_old_revision_serves_on(
     refusal = await running.reload()
     assert refusal is not None
     assert "did you mean 'services'?" in refusal
-    logged = [record.getMessage() for record in caplog.records if record.name == "brain.reload"]
-    assert any("^^^^^^^" in line for line in logged), "the log carries the caret"
+    told, last = [record for record in caplog.records if record.name == "brain.reload"]
+    assert "^^^^^^^" in told.excerpt, "the log carries the caret"  # type: ignore[attr-defined]
+    assert (told.code, told.line, told.column) == ("BG103", 4, 1)  # type: ignore[attr-defined]
+    assert "the old revision serves on: 1 error in" in last.getMessage()
     assert running.host.gateway.snapshot.revision == revision
     assert (await running.get("/api/brain/echo/")).status == 200
     ready = json.loads((await running.admin("/ready")).body)
@@ -203,7 +205,7 @@ async def test_a_dependency_that_is_away_does_not_stop_a_reload_and_is_tried_aga
 
 
 async def test_a_plugin_with_a_bug_in_its_setup_refuses_the_reload_and_nothing_else(
-    gateway: MakeGateway, upstream: RecordingUpstream
+    gateway: MakeGateway, upstream: RecordingUpstream, caplog: pytest.LogCaptureFixture
 ) -> None:
     running = await gateway(services(echo=upstream.url))
     running.path.write_text(
@@ -212,7 +214,12 @@ async def test_a_plugin_with_a_bug_in_its_setup_refuses_the_reload_and_nothing_e
     )
     refusal = await running.reload()
     assert refusal is not None
-    assert "RuntimeError" in refusal
+    assert "routes0.yaml:4:12: plugin 'broken': RuntimeError: a bug (" in refusal
+    assert "helper_plugins.py:25)" in refusal
+    told, refused = [record for record in caplog.records if record.name == "brain.reload"]
+    assert (told.code, told.line) == ("BG202", 4)  # type: ignore[attr-defined]
+    assert refused.exc_info is not None, "whoever mends the plugin needs the traceback"
+    assert refused.exc_info[0] is RuntimeError
     assert (await running.get("/api/brain/echo/")).status == 200
     running.path.write_text(services(echo=upstream.url, more=upstream.url))
     assert await running.reload() is None
