@@ -12,10 +12,14 @@ from collections.abc import Iterator
 from proxy.config.models import Address, ListenerTls
 from proxy.errors import ConfigError
 from proxy.server.server import GatewayServer
+from proxy.server.shutting import refuse_handshakes
 
 log = logging.getLogger("brain.server")
 
 BACKLOG = 1024
+
+HANDSHAKE = 0.2
+"""Seconds that the last handshakes are given: a round trip to the other side of the world."""
 
 
 def bind(address: Address, key: str) -> socket.socket:
@@ -120,6 +124,8 @@ class Listener:
 
     async def stop(self) -> None:
         """Take what the kernel has queued, then close: nobody who was let in is turned away."""
+        if refuse_handshakes(self._spare):
+            await asyncio.sleep(HANDSHAKE)
         if self._accepting is not None:
             self._accepting.close()
         await asyncio.sleep(0)
