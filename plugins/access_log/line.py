@@ -52,22 +52,25 @@ class Line(Struct, omit_defaults=True, gc=False):
 
 
 class Clock:
-    """Writes the time as RFC 3339 in UTC with milliseconds; the second's part is made once."""
+    """Writes the time as RFC 3339 in UTC with milliseconds; what lines have in common, once."""
 
-    __slots__ = ("_now", "_second", "_text")
+    __slots__ = ("_millisecond", "_now", "_second", "_second_text", "_text")
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._second = -1
-        self._text = ""
+        self._second = self._millisecond = -1
+        self._second_text = self._text = ""
 
     def __call__(self) -> str:
-        now = self._now()
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-        return f"{self._text}{int((now - second) * 1000):03d}Z"
+        millisecond = int(self._now() * 1000)
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            second, rest = divmod(millisecond, 1000)
+            if second != self._second:
+                self._second = second
+                self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+            self._text = f"{self._second_text}{rest:03d}Z"
+        return self._text
 
 
 def line_of(exchange: Exchange, now: str) -> Line:

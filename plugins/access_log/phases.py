@@ -37,12 +37,8 @@ def phases(attempts: Sequence[Attempt], ended: float) -> Phases:
     # Written out, not looped over names: this runs for every exchange (0.5 µs against 2).
     if attempt.pool is not None:
         found.pool, since = _ms(attempt.pool - since), attempt.pool
-    if attempt.resolved is not None:
-        found.resolve, since = _ms(attempt.resolved - since), attempt.resolved
-    if attempt.connected is not None:
-        found.connect, since = _ms(attempt.connected - since), attempt.connected
-    if attempt.secured is not None:
-        found.tls, since = _ms(attempt.secured - since), attempt.secured
+    if not attempt.reused:
+        since = _opening(found, attempt, since)
     if attempt.sent is not None:
         found.send, since = _ms(attempt.sent - since), attempt.sent
     if attempt.head is not None:
@@ -50,6 +46,17 @@ def phases(attempts: Sequence[Attempt], ended: float) -> Phases:
         found.wait = _ms(max(attempt.head - since, 0.0))
         found.body = _ms((attempt.end or ended) - attempt.head)
     return found
+
+
+def _opening(found: Phases, attempt: Attempt, since: float) -> float:
+    """Add the steps of opening a connection. Return when the last of them was over."""
+    if attempt.resolved is not None:
+        found.resolve, since = _ms(attempt.resolved - since), attempt.resolved
+    if attempt.connected is not None:
+        found.connect, since = _ms(attempt.connected - since), attempt.connected
+    if attempt.secured is not None:
+        found.tls, since = _ms(attempt.secured - since), attempt.secured
+    return since
 
 
 def _ms(seconds: float) -> float:

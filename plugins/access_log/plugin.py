@@ -56,6 +56,7 @@ class AccessLog(Plugin):
         self._request_headers = request_headers
         self._response_headers = response_headers
         self._query = query
+        self._lists = bool(request_headers or response_headers or query)
         self._clock = clock or Clock()
         self._sink: Sink | None = None
 
@@ -111,8 +112,9 @@ class AccessLog(Plugin):
         self, exchange: Exchange, request_headers: Picked = None, query: Picked = None
     ) -> None:
         line = line_of(exchange, self._clock())
-        line.request_headers = request_headers
-        line.response_headers = picked_of_answer(exchange.answer, self._response_headers)
-        line.query = query
+        if self._lists:
+            line.request_headers = request_headers
+            line.response_headers = picked_of_answer(exchange.answer, self._response_headers)
+            line.query = query
         if self._sink is not None:
             self._sink.write(self._format(line))

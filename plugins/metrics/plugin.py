@@ -102,7 +102,7 @@ class Metrics(Plugin):
         return found
 
     def _finish(self, exchange: Exchange) -> None:
-        series, in_flight = self._series(exchange)
+        series, in_flight = self._routes.get(exchange.route) or self._series(exchange)
         in_flight.value -= 1
         error = exchange.error
         method = exchange.method if exchange.method in _METHODS else "other"

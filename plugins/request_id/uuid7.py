@@ -6,16 +6,16 @@ import time
 from collections.abc import Callable
 from random import Random
 
-_SEED_BITS = 61
-_VARIANT = 0b10 << 62
-_LAST = 0b11 << 62
+_VARIANT = 0b10 << 14
+_SEED_BITS = 47
+_LAST = (1 << 48) - 1
 
 
 class Uuid7:
     """Makes ids, each greater than the one before in this process.
 
     A millisecond has one random prefix; behind it, and when the clock steps back, the random tail
-    grows by a random amount (RFC 9562, 6.2, method 2), so that most calls format 64 bits only. The
+    grows by a random amount (RFC 9562, 6.2, method 2), so that most calls format 48 bits only. The
     generator is seeded by the operating system and no cryptographic one: ids are names, never
     secrets. `now` returns nanoseconds since 1970.
     """
@@ -35,14 +35,14 @@ class Uuid7:
         self._tail += 1 + self._bits(32)
         if millisecond > self._millisecond:
             self._begin(millisecond)
-        elif self._tail >= _LAST:
+        elif self._tail > _LAST:
             self._begin(self._millisecond + 1)
-        tail = f"{self._tail:x}"
-        return f"{self._prefix}{tail[:4]}-{tail[4:]}"
+        return f"{self._prefix}{self._tail:012x}"
 
     def _begin(self, millisecond: int) -> None:
         # The tail's top bit starts at 0, so that there is room to grow within the millisecond.
         self._millisecond = millisecond
         time_text = f"{millisecond:012x}"
-        self._prefix = f"{time_text[:8]}-{time_text[8:]}-7{self._bits(12):03x}-"
-        self._tail = _VARIANT | self._bits(_SEED_BITS)
+        middle = f"7{self._bits(12):03x}-{_VARIANT | self._bits(14):04x}"
+        self._prefix = f"{time_text[:8]}-{time_text[8:]}-{middle}-"
+        self._tail = self._bits(_SEED_BITS)
