@@ -321,6 +321,7 @@ async def test_an_upgrade_passes_by_as_an_answer_of_101(
         answer = await handler(asked)
         seen.append(answer.status)
         answer.add_header("X-Seen", "1")
+        answer.headers["Transfer-Encoding"] = "chunked"
         return answer
 
     server = await raw_upstream(switch)
@@ -337,6 +338,7 @@ async def test_an_upgrade_passes_by_as_an_answer_of_101(
     )
     head = await client.head()
     assert (head.status, head.header("X-Seen")) == (101, "1")
+    assert head.header("Transfer-Encoding") is None
     client.send(b"ping")
     assert await client.reader.readexactly(4) == b"ping"
     await until(lambda: len(seen) == 2)
