@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from aiohttp import web
 
 from plugins.request_id.uuid7 import Uuid7
-from proxy import EXCHANGE, Answer, Exchange, Handler, Outgoing, Plugin, Stage
+from proxy import EXCHANGE, Answer, Exchange, Handler, Outgoing, Plugin, Problems, Stage
 
 _SAFE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -46,6 +46,12 @@ class RequestId(Plugin):
         self._header = header
         self._new_id = new_id
         self.protects = frozenset({header.lower()})
+
+    def check(self, problems: Problems) -> None:
+        try:
+            Outgoing("GET", "/", []).add_header(self._header, "x")
+        except ValueError as error:
+            problems.add("header", str(error))
 
     def explain(self, exchange: Exchange) -> list[str]:
         if exchange.client.trusted:

@@ -134,6 +134,9 @@ def _routed(
     caller: Caller,
     started: float,
 ) -> Handler:
+    if query and "#" in query:
+        # Predicates stop reading at it, and the upstream might not (RFC 9112, 3.2.1).
+        raise GatewayError("bad_path")
     candidate, path, sent_path = found
     client, chain, outer = caller
     route = candidate.route

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from proxy.server.request import Request
     from proxy.upstream.target import Target
 
-MOST_ATTEMPTS = 2
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _WITH_EMPTY_LENGTH = frozenset({"POST", "PUT", "PATCH"})
 

@@ -51,7 +51,6 @@ class Gateway:
         self.public_pages: Callable[[Config], PublicPages] = _no_pages
         self._snapshot: Snapshot | None = None
         self._retired = Retired(self.tasks)
-        self._retries: Counter[tuple[str, str]] = Counter()
 
     @property
     def snapshot(self) -> Snapshot:

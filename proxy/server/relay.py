@@ -202,15 +202,16 @@ def _checked_fields(
     elif has_body:
         if length is not None:
             lines.append(b"Content-Length: %d\r\n" % length)
-    elif announced is not None and answer.status not in _LENGTHLESS:
+    elif announced is not None and announced.isdigit() and answer.status not in _LENGTHLESS:
         # A HEAD's or 304's Content-Length speaks of the body that a GET would have brought.
         lines.append(b"Content-Length: %b\r\n" % announced)
 
 
 _LENGTHLESS = (HTTPStatus.NO_CONTENT, HTTPStatus.SWITCHING_PROTOCOLS)
-_NOTED = frozenset(
-    {b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade", b"date"}
+_FRAMING = frozenset(
+    {b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"upgrade"}
 )
+_NOTED = _FRAMING | {b"date"}
 
 
 async def _relay(
@@ -290,6 +291,7 @@ def send_switch(connection: ClientConnection, exchange: Exchange, answer: Answer
     if transport is None:
         raise ConnectionResetError
     switching = b"HTTP/1.1 101 %b\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    transport.write(switching % encode(answer.reason) + render(answer.wire_fields()) + b"\r\n")
+    kept = [field for field in answer.wire_fields() if LOWER[field[0]] not in _FRAMING]
+    transport.write(switching % encode(answer.reason) + render(kept) + b"\r\n")
     exchange.status = 101
     exchange.head_sent = perf_counter() - exchange.started

@@ -30,9 +30,17 @@ class Lease:
         self.ended = False
 
     async def connect(self, timeouts: Timeouts, attempt: Attempt, started: float) -> Connection:
-        """Open a connection to `target` and hold it. Raises GatewayError."""
+        """Open a connection to `target` and hold it. Raises GatewayError.
+
+        When the lease ended meanwhile, nobody would give the connection back: it is closed.
+        """
         assert self.target is not None
         connection = await self.upstream.connect(self.target, timeouts, attempt, started)
+        if self.ended:
+            connection.close()
+            raise GatewayError(
+                "gateway_failed", log="a plugin called the handler again before it had answered"
+            )
         self.connection = connection
         return connection
 

@@ -63,7 +63,7 @@ ESCAPES = r"""
 /..;/admin /..;v=1/admin /.;/x /%2e%2e;/admin /..%3b/admin /%2e%2e%3b/admin
 //admin /x//y //../admin /x/..//y // /%2f /%5c
 /x%00 /%00 /x%00.png /x%0d%0aX-Evil:1 /x%0a /x%09 /x%1f /x%7f
-/x#y /#/../admin
+/x#y /#/../admin /x?#&admin=1 /x?a=1#b
 /%c0%ae%c0%ae/admin /..%c0%afadmin /%c1%9c /%e0%80%ae%e0%80%ae/ /%f0%80%80%ae/
 """.split()  # noqa: SIM905  a list of this length would hide its pattern
 

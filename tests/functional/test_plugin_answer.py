@@ -439,6 +439,14 @@ async def test_a_head_keeps_its_length_when_headers_are_edited(
     assert reply.header("X-A") == "1"
 
 
+async def test_a_heads_length_that_is_no_number_is_not_sent(
+    gateway: MakeGateway, upstream: RecordingUpstream, behave: Behave
+) -> None:
+    edit(behave, lambda answer: answer.headers.update({"Content-Length": "77, 78"}))
+    reply = await ask(gateway, upstream, method="HEAD")
+    assert (reply.status, reply.all("Content-Length")) == (200, [])
+
+
 CLOSED_WAYS: dict[str, Callable[[Answer, web.BaseRequest], Any]] = {
     "prepare": lambda answer, asked: answer.prepare(asked),
     "write": lambda answer, _: answer.write(b"x"),

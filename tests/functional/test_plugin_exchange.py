@@ -283,6 +283,21 @@ async def test_a_discarded_answers_body_is_never_anothers(
     assert told == ["gateway_failed"]
 
 
+async def test_a_handler_called_twice_at_once_leaves_no_connection_open(
+    gateway: MakeGateway, flaky: Flaky, behave: Behave
+) -> None:
+    @behave
+    async def plugin(asked: web.BaseRequest, handler: Handler) -> Answer:
+        return (await asyncio.gather(handler(asked), handler(asked)))[1]
+
+    running = await gateway(public(flaky.url, "plugin"))
+    for _ in range(3):
+        await running.get("/api/brain/echo/")
+    await asyncio.sleep(0.05)
+    for status in running.host.gateway.status().upstreams:
+        assert (status.in_flight, status.open) == (0, status.idle)
+
+
 # -- 101
 
 
@@ -306,6 +321,7 @@ async def test_an_upgrade_passes_by_as_an_answer_of_101(
         answer = await handler(asked)
         seen.append(answer.status)
         answer.add_header("X-Seen", "1")
+        answer.headers["Transfer-Encoding"] = "chunked"
         return answer
 
     server = await raw_upstream(switch)
@@ -322,6 +338,7 @@ async def test_an_upgrade_passes_by_as_an_answer_of_101(
     )
     head = await client.head()
     assert (head.status, head.header("X-Seen")) == (101, "1")
+    assert head.header("Transfer-Encoding") is None
     client.send(b"ping")
     assert await client.reader.readexactly(4) == b"ping"
     await until(lambda: len(seen) == 2)

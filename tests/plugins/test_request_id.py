@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
-from plugin_kit import Kit, handler_of, is_raw, request_of, upstream_answer
+from plugin_kit import Found, Kit, handler_of, is_raw, request_of, upstream_answer
 
 from plugins.request_id import RequestId
 from plugins.request_id.uuid7 import Uuid7
@@ -75,6 +75,13 @@ async def test_a_second_run_of_the_chain_keeps_the_id(kit: Kit) -> None:
 
 def test_its_header_is_protected_under_the_name_of_the_option(kit: Kit) -> None:
     assert kit.make(RequestId, {"header": "X-Trace"}).protects == {"x-trace"}
+
+
+@pytest.mark.parametrize("name", ["Host", "Connection", "Content-Length"])
+def test_a_header_that_frames_or_aims_is_refused_at_load(kit: Kit, name: str) -> None:
+    found = Found()
+    kit.make(RequestId, {"header": name}).check(found)
+    assert found.errors.keys() == {"header"}
 
 
 async def test_errors_of_the_gateway_carry_the_id_too(kit: Kit) -> None:

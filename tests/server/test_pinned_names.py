@@ -228,6 +228,9 @@ def test_a_response_reads_its_fields_where_answer_keeps_them() -> None:
     assert response._headers["A"] == "b"
     assert response._state == {}
     assert web.StreamResponse._cookies is None
+    assert response._keep_alive is None
+    response.force_close()
+    assert response._keep_alive is False
     assert Answer()._cookies is None
     # content_type and its like are HeadersMixin's, which reads `_headers`.
     assert issubclass(web.StreamResponse, HeadersMixin)
