@@ -16,11 +16,18 @@ from proxy.cli.hosting import Host
 from proxy.config.load import load_or_raise
 from proxy.config.models import Config
 from proxy.plugin.catalog import Catalog
+from proxy.server import listener
 from tests.functional import plugins_for_tests, probe
 from tests.functional.kit import Gateway, RawUpstream, RecordingUpstream, Script
 from tests.functional.plugins_for_tests import Behaviour, Setup
 
 MakeGateway = Callable[..., Awaitable[Gateway]]
+
+
+@pytest.fixture(autouse=True)
+def _near_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On loopback a handshake is over at once: a thousand gateways need not wait for it."""
+    monkeypatch.setattr(listener, "HANDSHAKE", 0.01)
 
 
 @pytest.fixture
