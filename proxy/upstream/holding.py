@@ -6,6 +6,7 @@ What makes an exchange fail is told here too, to whoever waits for it.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
@@ -25,7 +26,7 @@ class Sink(Protocol):
     def feed(self, data: bytes) -> None: ...
 
 
-class BodyReader(asyncio.Protocol):
+class BodyReader(asyncio.Protocol, ABC):
     """One body at a time, with the transport that it comes on.
 
     `keep` tells whether the framing leaves the connection fit for another exchange, `complete`
@@ -55,17 +56,17 @@ class BodyReader(asyncio.Protocol):
         self._reading_paused = False
         self._reset()
 
+    @abstractmethod
     def _reset(self) -> None:
         """Begin anew: set what belongs to one exchange."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _expired(self) -> None:
         """Take the deadline's coming."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _waiters(self) -> tuple[asyncio.Future[Any] | None, ...]:
         """Return whoever must hear of a failure."""
-        raise NotImplementedError
 
     # -- what arrives
 

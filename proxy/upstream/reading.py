@@ -6,6 +6,7 @@ What is certain is delivered; anything odd behind it retires the connection (RFC
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -54,9 +55,9 @@ class AnswerReader(BodyReader):
     def _waiters(self) -> tuple[asyncio.Future[Any] | None, ...]:
         return self._head_waiter, self._body_waiter
 
+    @abstractmethod
     def close(self) -> None:
         """Close now: nothing more of this target is wanted."""
-        raise NotImplementedError
 
     # -- bytes
 

@@ -10,12 +10,13 @@ from proxy.config.models import Address
 from proxy.server.listener import Listener, bind
 from proxy.server.shutting import refuse_handshakes
 from tests.functional.conftest import MakeGateway
-from tests.functional.kit import RawClient, RecordingUpstream, request
+from tests.functional.kit import Gateway, RawClient, RecordingUpstream, request
 
 
-async def test_forty_queued_connections_are_served_by_a_listener_that_stops(
+async def second_listener(
     gateway: MakeGateway, upstream: RecordingUpstream
-) -> None:
+) -> tuple[Gateway, socket.socket, Listener]:
+    """Return a gateway, and a further socket and listener of it, which is not started."""
     running = await gateway(
         f"""
         version: 1
@@ -24,7 +25,13 @@ async def test_forty_queued_connections_are_served_by_a_listener_that_stops(
         """
     )
     sock = await asyncio.to_thread(bind, Address("127.0.0.1", 0), "gateway.listen")
-    listener = Listener(running.host.server, sock, None)  # not started: all of them wait
+    return running, sock, Listener(running.host.server, sock, None)
+
+
+async def test_forty_queued_connections_are_served_by_a_listener_that_stops(
+    gateway: MakeGateway, upstream: RecordingUpstream
+) -> None:
+    running, sock, listener = await second_listener(gateway, upstream)  # not started: all wait
     for _ in range(40):
         opened = await asyncio.open_connection("127.0.0.1", listener.port)
         running.clients.append(RawClient(*opened))
@@ -40,15 +47,7 @@ async def test_forty_queued_connections_are_served_by_a_listener_that_stops(
 async def test_clients_that_connect_for_each_request_lose_none_when_it_stops(
     gateway: MakeGateway, upstream: RecordingUpstream
 ) -> None:
-    running = await gateway(
-        f"""
-        version: 1
-        services:
-          echo: {{upstream: "{upstream.url}", public: true}}
-        """
-    )
-    sock = await asyncio.to_thread(bind, Address("127.0.0.1", 0), "gateway.listen")
-    listener = Listener(running.host.server, sock, None)
+    _, _, listener = await second_listener(gateway, upstream)
     await listener.start()
     answered = [0] * 16
 
