@@ -126,12 +126,18 @@ def tokens(values: Iterable[bytes]) -> list[bytes]:
     ]
 
 
-def first(fields: Sequence[Field], name: bytes) -> bytes | None:
-    """Return the value of the first field called `name` (lower case), or None."""
+def first(fields: Sequence[Field], name: str) -> bytes | None:
+    """Return the value of the first field called `name`, in any case, or None."""
+    wanted = _lower_name(name)
     for key, value in fields:
-        if LOWER[key] == name:
+        if LOWER[key] == wanted:
             return value
     return None
+
+
+@lru_cache(maxsize=1024)
+def _lower_name(name: str) -> bytes:
+    return encode(name.lower())
 
 
 def without(fields: Iterable[Field], names: Iterable[bytes]) -> list[Field]:

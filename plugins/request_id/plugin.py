@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
 from aiohttp import web
@@ -58,7 +58,7 @@ class RequestId(Plugin):
             return [f"keeps the trusted proxy's {self._header} if it is safe, else makes a UUIDv7"]
         return [f"sets {self._header} to a new UUIDv7, to the upstream and on the answer"]
 
-    async def __call__(self, request: web.BaseRequest, handler: Handler) -> Answer:
+    def __call__(self, request: web.BaseRequest, handler: Handler) -> Awaitable[Answer]:
         exchange = request[EXCHANGE]
         request_id = exchange.request_id
         if request_id:
@@ -68,9 +68,11 @@ class RequestId(Plugin):
             request_id = exchange.request_id = self._choose(request, exchange)
             # A client's copy never gets here: the header is protected.
             exchange.outgoing.add_header(self._header, request_id)
-        answer = await handler(request)
-        _put(answer, self._header, request_id)
-        return answer
+            exchange.on_answer(self._mark)
+        return handler(request)
+
+    def _mark(self, exchange: Exchange, answer: Answer) -> None:
+        _put(answer, self._header, exchange.request_id)
 
     def _choose(self, request: web.BaseRequest, exchange: Exchange) -> str:
         if exchange.client.trusted:

@@ -13,7 +13,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from proxy.errors import GatewayError, problem_body, proxy_status
-from proxy.headers import Field, clean_value, decode, encode, first
+from proxy.headers import Field, clean_value, decode, first
 from proxy.plugin.decoding import decoded
 from proxy.plugin.fields import CleanHeaders, answer_field
 from proxy.plugin.streams import broken, chained, gather
@@ -207,7 +207,7 @@ class Answer(web.StreamResponse):
         """Return the first value of `name`, leaving the headers on their raw way."""
         if self._made_headers is not None:
             return self._made_headers.get(name)
-        found = first(self._fields, encode(name.lower()))
+        found = first(self._fields, name)
         return None if found is None else decode(found)
 
     def add_header(self, name: str, value: str) -> None:

@@ -98,6 +98,7 @@ class Exchange:
     head_sent: float | None = None
     ended: float | None = None
     callbacks: list[Callable[[Exchange], Any]] | None = None
+    markers: list[Callable[[Exchange, Answer], None]] | None = None
 
     def __init__(
         self,
@@ -134,6 +135,17 @@ class Exchange:
         if self.callbacks is None:
             self.callbacks = []
         self.callbacks.append(callback)
+
+    def on_answer(self, callback: Callable[[Exchange, Answer], None]) -> None:
+        """Call `callback(exchange, answer)` on what is about to be sent; the last registered first.
+
+        For a plugin that only marks answers, whoever made them: it returns `handler(request)` as it
+        is, which costs half of waiting for it. It is called once, after the whole chain, on a 101
+        too; it is synchronous and edits `answer`. One that raises closes the exchange with a 500.
+        """
+        if self.markers is None:
+            self.markers = []
+        self.markers.append(callback)
 
 
 EXCHANGE = web.RequestKey("exchange", Exchange)

@@ -39,7 +39,10 @@ def answer_field(name: str, value: str) -> Field:
 
 
 def _raw(name: str, value: str) -> bytes:
-    return clean_value(name, value).encode("utf-8", "surrogateescape")
+    # The name is a known one by now; what is printable is clean, and has no surrogates.
+    if type(value) is str and value.isprintable():
+        return value.encode()
+    return encode(clean_value(name, value))
 
 
 @lru_cache(maxsize=1024)
@@ -53,6 +56,7 @@ def _answer_name(name: str) -> bytes:
 
 
 def _allowed(name: str, never: dict[str, str]) -> bytes:
+    clean_value(name, "")
     if reason := never.get(name.lower()):
         raise ValueError(f"header '{name}' can't be set: {reason}")
     return encode(name)

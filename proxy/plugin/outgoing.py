@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote_plus, unquote_plus
 
 from proxy.errors import GatewayError
-from proxy.headers import Field, encode, first, is_name
+from proxy.headers import Field, first, is_name
 from proxy.paths import split_target
 from proxy.plugin.fields import CleanHeaders, OutgoingHeaders, outgoing_field
 from proxy.plugin.streams import broken, chained, gather
@@ -104,7 +104,7 @@ class Outgoing:
         """Return the first value of `name`, leaving the headers on their raw way."""
         if self._headers is not None:
             return self._headers.get(name)
-        found = first(self._fields, encode(name.lower()))
+        found = first(self._fields, name)
         return None if found is None else found.decode("utf-8", "surrogateescape")
 
     def add_header(self, name: str, value: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from proxy.errors import GatewayError
 from proxy.headers import VIA, encode, render
@@ -40,7 +40,7 @@ Body = bytes | AsyncIterable[bytes] | None
 
 async def forward(incoming: web.BaseRequest) -> Answer:
     """Forward one exchange. Every failure becomes an Answer with the code of its step."""
-    request = cast("Request", incoming)
+    request: Request = incoming  # type: ignore[assignment]  # cast() is a call
     try:
         route: Route = request.route
         body = _body_to_send(request.exchange)
@@ -188,9 +188,9 @@ def _body_to_send(exchange: Exchange) -> Body:
     Raises GatewayError `body_too_large` on an announced length over the limit, before the upstream
     is touched.
     """
-    payload = cast("Any", exchange.outgoing.payload())
+    payload: Any = exchange.outgoing.payload()
     if payload is None or not isinstance(payload, ClientUpload):
-        return cast("Body", payload)
+        return payload
     payload.check_length()
     # What came chunked stays chunked.
     if payload.arrived and payload.length is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from proxy.errors import GatewayError
 from proxy.runtime.begin import unrouted
+from proxy.runtime.marks import marked, owner
 from proxy.runtime.refusal import forget_frames
 from proxy.server import relay
 
@@ -42,6 +43,8 @@ async def run(
     snapshot.enter(connection)
     try:
         answer = await chain(request)
+        if exchange.markers is not None:
+            answer = marked(request, answer)
         exchange.answer = answer
         exchange.error = answer.error
         if request.tunnel is not None:
@@ -112,12 +115,6 @@ def _call_back(snapshot: Snapshot, exchange: Exchange) -> None:
         try:
             result = callback(exchange)
             if result is not None and inspect.iscoroutine(result):
-                snapshot.tasks.spawn(result, name=f"on_finish of {_owner(callback)}")
+                snapshot.tasks.spawn(result, name=f"on_finish of {owner(callback)}")
         except Exception:
-            log.exception("on_finish of %s failed", _owner(callback))
-
-
-def _owner(callback: object) -> str:
-    callback = getattr(callback, "func", callback)  # a partial's
-    owner = getattr(callback, "__self__", None)
-    return getattr(callback, "__qualname__", "") if owner is None else type(owner).__name__
+            log.exception("on_finish of %s failed", owner(callback))

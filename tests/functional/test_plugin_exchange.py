@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from proxy import EXCHANGE, Answer, Exchange, GatewayError, Handler
+from proxy import EXCHANGE, Answer, Exchange, GatewayError, Handler, Problem
 from tests.functional.conftest import MakeGateway
 from tests.functional.kit import OK, RecordingUpstream, Script, request
 from tests.functional.plugins_for_tests import Behaviour, public
@@ -22,6 +22,66 @@ async def until(true: Callable[[], object]) -> None:
     async with asyncio.timeout(2):
         while not true():
             await asyncio.sleep(0.005)
+
+
+# -- on_answer
+
+
+def mark(name: str) -> Callable[[Exchange, Answer], None]:
+    def callback(exchange: Exchange, answer: Answer) -> None:
+        answer.add_header("X-Marks", f"{name} {answer.status}")
+
+    return callback
+
+
+async def test_answers_are_marked_behind_the_whole_chain_the_last_registered_first(
+    gateway: MakeGateway, upstream: RecordingUpstream, behave: Behave
+) -> None:
+    @behave
+    async def plugin(asked: web.BaseRequest, handler: Handler) -> Answer:
+        asked[EXCHANGE].on_answer(mark("first"))
+        asked[EXCHANGE].on_answer(mark("last"))
+        await handler(asked)
+        return Answer(status=203)
+
+    running = await gateway(public(upstream.url, "plugin"))
+    reply = await running.get("/api/brain/echo/")
+    assert reply.all("X-Marks") == ["last 203", "first 203"]
+
+
+async def test_what_a_plugin_raises_later_is_marked_too(
+    gateway: MakeGateway, upstream: RecordingUpstream, behave: Behave
+) -> None:
+    @behave
+    async def plugin(asked: web.BaseRequest, handler: Handler) -> Answer:
+        asked[EXCHANGE].on_answer(mark("own"))
+        raise Problem(402, "quota_exceeded", "Enough for today.")
+
+    running = await gateway(public(upstream.url, "plugin"))
+    assert (await running.get("/api/brain/echo/")).all("X-Marks") == ["own 402"]
+
+
+async def test_a_mark_that_fails_closes_the_exchange_and_its_error_is_marked_by_the_rest(
+    gateway: MakeGateway,
+    upstream: RecordingUpstream,
+    behave: Behave,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def failing(exchange: Exchange, answer: Answer) -> None:
+        raise KeyError("a bug")
+
+    @behave
+    async def plugin(asked: web.BaseRequest, handler: Handler) -> Answer:
+        asked[EXCHANGE].on_answer(mark("outer"))
+        asked[EXCHANGE].on_answer(failing)
+        return await handler(asked)
+
+    running = await gateway(public(upstream.url, "plugin"))
+    reply = await running.get("/api/brain/echo/")
+    assert reply.status == 500
+    assert b'"plugin_failed"' in reply.body
+    assert reply.all("X-Marks") == ["outer 500"]
+    assert "failing' failed on route" in caplog.text
 
 
 # -- on_finish

@@ -24,6 +24,7 @@ from proxy.headers import Field, encode
 from proxy.plugin.context import EntryInfo, ServiceCaller, UpstreamStatus
 from proxy.plugin.metrics import MetricRegistry
 from proxy.plugin.options import convert
+from proxy.runtime.marks import marked
 
 P = TypeVar("P", bound=Plugin)
 
@@ -175,6 +176,11 @@ def handler_of(answer: Answer | None = None) -> Handler:
         return upstream_answer() if answer is None else answer
 
     return handler
+
+
+async def ask(plugin: Plugin, request: web.BaseRequest, handler: Handler) -> Answer:
+    """Return what would be sent when `plugin` is all of a chain around `handler`."""
+    return marked(request, await plugin(request, handler))
 
 
 async def unreachable(request: web.BaseRequest) -> Answer:
