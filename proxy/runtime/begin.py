@@ -157,16 +157,21 @@ def _routed(
     if request.uploads:
         outgoing.carry(_upload(connection, request, route.limits, route.timeouts))
     if request.upgrading:
+        request.upgrade = spec.websocket
         if not spec.websocket:
-            raise GatewayError("upgrade_refused")
-        request.upgrade = True
+            request.refused = GatewayError("upgrade_refused")
     return route.chain
 
 
 def _rewritten(request: Request, candidate: Candidate, raw_path: str) -> str:
     """Return the path to send; it is the client's own until the chain knows whom it names."""
     request.rewrites = candidate, raw_path
-    return raw_path if candidate.route.rewrites_late else rewritten(request)
+    if not candidate.route.rewrites_late:
+        try:
+            return rewritten(request)
+        except GatewayError as error:
+            request.refused = error
+    return raw_path
 
 
 def _upload(

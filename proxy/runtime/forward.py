@@ -41,6 +41,8 @@ Body = bytes | AsyncIterable[bytes] | None
 async def forward(incoming: web.BaseRequest) -> Answer:
     """Forward one exchange. Every failure becomes an Answer with the code of its step."""
     request: Request = incoming  # type: ignore[assignment]  # cast() is a call
+    if request.refused is not None:
+        return refusal(request, request.refused, "forward")
     try:
         route: Route = request.route
         body = _body_to_send(request.exchange)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aiohttp.http_parser import RawRequestMessage
     from aiohttp.streams import StreamReader
 
+    from proxy.errors import GatewayError
     from proxy.plugin.exchange import Exchange
     from proxy.server.protocol import ClientConnection
     from proxy.server.tunnel import UpgradeTunnel
@@ -35,7 +36,8 @@ class Request(web.BaseRequest):
     are on the class, since most requests change few. `route` is the runtime's route, None where no
     route took the request; `prefix` the public prefix that was stripped; `forwarded_lines` the
     finished lines that tell the upstream who came; `rewrites` the candidate and the raw path of a
-    route that rewrites; `wants_trailers` whether the client reads what comes behind a body
+    route that rewrites; `refused` why this one can't be forwarded, which its route's chain hears from
+    the forwarder; `wants_trailers` whether the client reads what comes behind a body
     (RFC 9110, 6.5.1); `uploads` whether a body was announced; `upgrading` whether the client asks for
     another protocol, which was checked before; `keep` whether the connection may serve another
     request; `leases` what must be given back when all is over.
@@ -54,6 +56,7 @@ class Request(web.BaseRequest):
     rewrites: tuple[Any, str] = (None, "")
     sent_host: str = ""
     leases: tuple[Any, ...] = ()
+    refused: GatewayError | None = None
     upgrade: bool = False
     wants_trailers: bool = False
     tunnel: UpgradeTunnel | None = None

@@ -9,6 +9,7 @@ import pytest
 from tests.functional.conftest import MakeGateway
 from tests.functional.kit import Gateway, RecordingUpstream
 
+WEBSOCKET = ("Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
 DIGEST = sha256(b"opensesame").hexdigest()
 
 
@@ -205,3 +206,30 @@ async def test_a_rewrite_by_principal_uses_who_was_authenticated(
     reply = await running.get("/api/brain/crm/mine/x%27?y=1", "X-Api-Key: opensesame")
     assert reply.status == 200
     assert upstream.last.target == "/v2/tenants/t%2D1/x%27?y=1"
+
+
+async def test_a_request_that_its_route_can_not_forward_runs_the_chain_of_its_route(
+    gateway: MakeGateway, upstream: RecordingUpstream
+) -> None:
+    running = await gateway(
+        f"""
+        version: 1
+        services:
+          crm:
+            upstream: {upstream.url}/v2
+            websocket: false
+            plugins:
+              - headers: {{response: {{set: {{X-Service: crm}}}}}}
+              - api-key: {{keys: [{{name: ada, sha256: "{DIGEST}"}}]}}
+            routes:
+              - {{match: {{path: "/said/*"}}, rewrite: "/tenants/${{request.header.x-t}}/"}}
+        """
+    )
+    missing = "/api/brain/crm/said/x"
+    refused = ("/api/brain/crm/y", "Connection: Upgrade", "Upgrade: websocket", *WEBSOCKET)
+    for path, *fields in ((missing,), refused):
+        assert (await running.get(path, *fields)).status == 401
+        reply = await running.get(path, *fields, "X-Api-Key: opensesame")
+        assert (reply.status, reply.header("X-Service")) == (400, "crm")
+        assert b'"service": "crm"' in reply.body
+    assert upstream.seen == []
