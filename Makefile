@@ -41,7 +41,8 @@ format: $(STAMP)
 lock: $(STAMP)
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-header --extra test --extra dev --extra bench \
+	  --no-emit-index-url --no-emit-find-links --no-header --extra compress --extra tracing \
+	  --extra test --extra dev --extra bench \
 	  --output-file requirements.lock pyproject.toml
 
 $(STAMP): requirements.lock pyproject.toml
