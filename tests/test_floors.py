@@ -26,7 +26,9 @@ FLOORS = (
     "config",
     "upstream server",
     "runtime",
-    "admin control watch demo workers testing",
+    "admin control watch demo workers scaffold",
+    "hosting",
+    "testing",
     "cli __main__",
 )
 FLOOR = {part: number for number, row in enumerate(FLOORS) for part in row.split()}

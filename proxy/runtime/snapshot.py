@@ -56,7 +56,7 @@ class Snapshot:
         self.upstreams: dict[UpstreamSpec, Upstream] = {}
         self._own_pages = OwnPages(config.gateway.base_path)
         self.pages = self._own_pages.found
-        self._serving: set[ClientConnection] = set()
+        self.serving: set[ClientConnection] = set()
         self._shared = shared
         self._services: dict[str, tuple[ServiceSpec, Upstream]] = {}
         self._folded: dict[tuple[object, ...], Handler] = {}
@@ -157,27 +157,27 @@ class Snapshot:
     @property
     def in_flight(self) -> int:
         """Requests on this snapshot: a connection has one at a time."""
-        return len(self._serving)
+        return len(self.serving)
 
     def enter(self, connection: ClientConnection) -> None:
         """A request begins."""
-        self._serving.add(connection)
+        self.serving.add(connection)
 
     def leave(self, connection: ClientConnection) -> None:
         """A request is over."""
-        self._serving.discard(connection)
-        if self._quiet is not None and not self._serving and not self._quiet.done():
+        self.serving.discard(connection)
+        if self._quiet is not None and not self.serving and not self._quiet.done():
             self._quiet.set_result(None)
 
     async def quiet(self) -> None:
         """Wait until no request is on this snapshot."""
-        if self._serving:
+        if self.serving:
             self._quiet = asyncio.get_running_loop().create_future()
             await self._quiet
 
     def cut(self) -> None:
         """Break the connections whose requests are still on this snapshot."""
-        for connection in list(self._serving):
+        for connection in list(self.serving):
             connection.cut = True
             connection.abort()
 
