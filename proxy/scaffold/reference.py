@@ -67,12 +67,14 @@ def _section(name: str, home: str) -> str:
     spec = find_spec(home)
     assert spec is not None
     assert spec.origin is not None
-    node, below = _find(Path(spec.origin), name)
+    path = Path(spec.origin)
+    node, below = _find(path, name)
     if isinstance(node, ast.ClassDef):
         return "\n".join(_class(node))
     if isinstance(node, Function):
         return f"## {name}\n\n```python\n{_signature(node)}\n```\n\n{_doc(node)}\n"
-    return f"## {name}\n\n```python\n{ast.unparse(node)}\n```\n\n{below}\n"
+    written = ast.get_source_segment(path.read_text(), node)
+    return f"## {name}\n\n```python\n{written}\n```\n\n{below}\n"
 
 
 def _find(path: Path, name: str) -> Statement:
