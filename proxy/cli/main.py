@@ -15,6 +15,7 @@ COMMANDS = {
     "check": "Check FILE… offline.",
     "routes": "Print the compiled table of routes.",
     "schema": "Print the language's JSON Schema with the installed plugins in it.",
+    "errors": "Print the error codes and what to do about each.",
     "reload": "Make a running gateway load its files again.",
     "status": "Show what a running gateway does.",
 }
