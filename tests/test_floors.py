@@ -19,8 +19,8 @@ ROOT = Path(__file__).parent.parent
 
 FLOORS = (
     (
-        "errors headers paths templates units timer tasks forwarded rewriting logs log_lines text "
-        "version resources"
+        "codes errors headers paths templates units timer tasks forwarded rewriting logs log_lines "
+        "text version resources"
     ),
     "plugin ports",
     "config",

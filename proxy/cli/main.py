@@ -16,6 +16,7 @@ COMMANDS = {
     "routes": "Print the compiled table of routes.",
     "plugin": "Begin a plugin, or list those that are installed.",
     "schema": "Print the language's JSON Schema with the installed plugins in it.",
+    "errors": "Print the error codes and what to do about each.",
     "reload": "Make a running gateway load its files again.",
     "status": "Show what a running gateway does.",
 }

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from proxy.cli.columns import aligned
+
 if TYPE_CHECKING:
     from proxy.plugin.catalog import Catalog
 
@@ -83,7 +85,9 @@ def list_(files: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
-        click.echo(_aligned(rows))
+        head = tuple(column.upper() for column in COLUMNS)
+        cells = [tuple(_cell(column, row) for column in COLUMNS) for row in rows]
+        click.echo(aligned([head, *cells]))
     if any("error" in row for row in rows):
         sys.exit(1)
 
@@ -118,13 +122,6 @@ def _rows(catalog: Catalog) -> Iterator[dict[str, Any]]:
         else:
             options = found.schema.get("properties", {})
             yield {**row, "stage": found.stage.name.lower(), "options": options}
-
-
-def _aligned(rows: Sequence[Mapping[str, Any]]) -> str:
-    lines = [tuple(column.upper() for column in COLUMNS)]
-    lines += [tuple(_cell(column, row) for column in COLUMNS) for row in rows]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(COLUMNS))]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
 def _cell(column: str, row: Mapping[str, Any]) -> str:

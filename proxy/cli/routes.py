@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from proxy.cli.columns import aligned
+
 if TYPE_CHECKING:
     from proxy.config.models import Config, Match, RouteSpec, ValueTest
 
@@ -89,8 +91,7 @@ def _access(config: Config, route: RouteSpec) -> str:
 def _aligned(rows: Sequence[dict[str, Any]]) -> str:
     lines = [tuple(column.upper() for column in COLUMNS)]
     lines += [tuple(_cell(row[column]) for column in COLUMNS) for row in rows]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(COLUMNS))]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    return aligned(lines)
 
 
 def _cell(value: Any) -> str:

@@ -34,7 +34,7 @@ def watch(behave: Behave) -> list[Any]:
 
 
 REFUSALS: list[tuple[Callable[[], Exception], int, str | None, str]] = [
-    (lambda: GatewayError("overloaded"), 503, "overloaded", "gateway"),
+    (lambda: GatewayError("upstream_saturated"), 503, "upstream_saturated", "gateway"),
     (lambda: Problem(402, "quota_exceeded", "Used up."), 402, "quota_exceeded", "gateway"),
     (lambda: Problem(503, "closed_today", "Shut."), 503, "closed_today", "gateway"),
     (lambda: Unavailable("no keys", code="keys_away"), 503, "keys_away", "gateway"),
