@@ -26,7 +26,7 @@ FLOORS = (
     "config",
     "upstream server",
     "runtime",
-    "admin control watch demo workers testing",
+    "admin control watch demo workers testing explaining",
     "cli __main__",
 )
 FLOOR = {part: number for number, row in enumerate(FLOORS) for part in row.split()}

@@ -14,6 +14,7 @@ COMMANDS = {
     "demo": "Serve the shipped routes.yaml with stand-in services.",
     "check": "Check FILE… offline.",
     "routes": "Print the compiled table of routes.",
+    "explain": "Explain what would become of one request, offline.",
     "schema": "Print the language's JSON Schema with the installed plugins in it.",
     "reload": "Make a running gateway load its files again.",
     "status": "Show what a running gateway does.",
