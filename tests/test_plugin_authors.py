@@ -20,6 +20,7 @@ NAMES = [name for name, _ in FILES.findall(PAGE.read_text())]
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
     """All files of the page, as an author has them."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
     for name, text in FILES.findall(PAGE.read_text()):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)

@@ -14,6 +14,7 @@ COMMANDS = {
     "demo": "Serve the shipped routes.yaml with stand-in services.",
     "check": "Check FILE… offline.",
     "routes": "Print the compiled table of routes.",
+    "explain": "Explain what would become of one request, offline.",
     "plugin": "Begin a plugin, or list those that are installed.",
     "schema": "Print the language's JSON Schema with the installed plugins in it.",
     "errors": "Print the error codes and what to do about each.",

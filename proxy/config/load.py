@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +40,15 @@ class Loaded:
     """What came of loading: `config` is None exactly when there is an error among `diagnostics`.
 
     `files` are all that were read, in order; `services` is how many were named, good or bad, None
-    where the files could not be read as far as that.
+    where the files could not be read as far as that. `root` is the tree with the places of all
+    values, for who asked to keep it.
     """
 
     config: Config | None
     diagnostics: tuple[Diagnostic, ...]
     files: tuple[str, ...] = ()
     services: int | None = None
+    root: Tree | None = None
 
     @property
     def failed(self) -> bool:
@@ -74,16 +76,19 @@ def load(
     environment: Mapping[str, str],
     catalog: Catalog,
     run_plugins: bool = True,
+    keep_tree: bool = False,
 ) -> Loaded:
     """Read, lay over each other, check and compile `files`. Never raises for what is in them.
 
     `run_plugins` False imports no plugin: options are then checked by the schemas that are shipped,
-    and what can't be known of other plugins is not concluded from.
+    and what can't be known of other plugins is not concluded from. `keep_tree` is for who explains
+    where a value comes from: whoever serves would only hold the memory.
     """
     with _without_collections():
-        return _load(
+        loaded = _load(
             [str(name) for name in files], environment, Registry(catalog, run_plugins=run_plugins)
         )
+    return loaded if keep_tree else replace(loaded, root=None)
 
 
 @contextmanager
@@ -124,7 +129,7 @@ def _load(files: Sequence[str], environment: Mapping[str, str], registry: Regist
     _hide(reader, report, work)
     services = work.data.get("services")
     count = len(services) if isinstance(services, dict) else 0
-    return Loaded(None if report.failed else config, tuple(report), names, count)
+    return Loaded(None if report.failed else config, tuple(report), names, count, tree)
 
 
 def _hide(reader: Reader, report: Report, work: Work | None = None) -> None:

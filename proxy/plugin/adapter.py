@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from proxy.errors import ConfigError
 from proxy.plugin.answer import Answer
 from proxy.plugin.base import Handler, Plugin
+
+if TYPE_CHECKING:
+    from proxy.plugin.exchange import Exchange
 
 
 def adapt_middleware(found: Callable[..., Any], reference: str) -> type[Plugin]:
@@ -30,6 +33,9 @@ def adapt_middleware(found: Callable[..., Any], reference: str) -> type[Plugin]:
             self._middleware = found if _is_middleware(found) else found(**options)
             if not callable(self._middleware):
                 raise ConfigError(f"'{reference}' is a factory that returned no middleware")
+
+        def explain(self, exchange: Exchange) -> list[str]:
+            return ["an aiohttp middleware, which can't say what it does"]
 
         async def __call__(self, request: web.BaseRequest, handler: Handler) -> Answer:
             return Answer.of(await self._middleware(request, handler))

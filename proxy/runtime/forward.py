@@ -45,7 +45,7 @@ async def forward(incoming: web.BaseRequest) -> Answer:
         return refusal(request, request.refused, "forward")
     try:
         route: Route = request.route
-        body = _body_to_send(request.exchange)
+        body = body_to_send(request.exchange)
         upstream = route.upstream
         for earlier in request.leases:
             earlier.end()  # a plugin tries again: the answer that it had is discarded
@@ -91,7 +91,7 @@ async def _attempt(
     except GatewayError as error:
         attempt.code = error.code
         attempt.end = perf_counter() - exchange.started
-        reason = None if last else _why_again(error, exchange, attempt, body, lease)
+        reason = None if last else why_again(error, exchange, attempt, body, lease)
         lease.drop()
         if reason is None:
             raise
@@ -101,7 +101,7 @@ async def _attempt(
     return head
 
 
-def _why_again(
+def why_again(
     error: GatewayError, exchange: Exchange, attempt: Attempt, body: Body, lease: Lease
 ) -> str | None:
     """Return why one more try is safe, None when it is not (semantics.md, row 25)."""
@@ -132,7 +132,7 @@ def _send(
     route: Route = request.route
     method = exchange.outgoing.method
     connection.begin(method, route.bounds, request.inform, upgrade=request.upgrade)
-    head = _request_head(request, exchange, target, body)
+    head = request_head(request, exchange, target, body)
     if body is not None and (not isinstance(body, bytes) or len(body) > HIGH_WATER):
         connection.write(head)
         return _send_body(request, connection, body, attempt)
@@ -142,7 +142,7 @@ def _send(
     return None
 
 
-def _request_head(request: Request, exchange: Exchange, target: Target, body: Body) -> bytes:
+def request_head(request: Request, exchange: Exchange, target: Target, body: Body) -> bytes:
     outgoing = exchange.outgoing
     host = request.route.spec.host
     if host is None:
@@ -184,7 +184,7 @@ def _length(body: Body) -> int | None:
 # -- 4. the body
 
 
-def _body_to_send(exchange: Exchange) -> Body:
+def body_to_send(exchange: Exchange) -> Body:
     """Return the body, whole where all of it is here: it then goes out with the head in one write.
 
     Raises GatewayError `body_too_large` on an announced length over the limit, before the upstream

@@ -45,10 +45,12 @@ class Instances:
         self._dead_retries: dict[str, str] = {}
         self.held: list[Held] = []
 
-    async def build(self, entries: tuple[Entry, ...]) -> None:
-        """Make and set up every entry. Raises ConfigError naming the entry that refused."""
+    async def build(self, entries: tuple[Entry, ...], *, set_up: bool = True) -> None:
+        """Make every entry, and set it up. Raises ConfigError naming the entry that refused."""
         async for entry in in_slices(entries):
             self.held.append(Held(entry.identity, self._make(entry)))
+        if not set_up:
+            return
         async for held, entry in in_slices(zip(self.held, entries, strict=True)):
             context = self._make_context(entry)
             self._contexts.append(context)

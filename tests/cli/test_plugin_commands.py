@@ -43,6 +43,7 @@ def pytest_in(folder: Path, *arguments: str) -> str:
 
 
 def test_a_new_drop_in_passes_its_tests_and_is_served(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
     made = brain(tmp_path, "plugin", "new", "rate-card")
     assert made.returncode == 0, made.stderr
     assert made.stdout.split() == ["plugins.d/rate_card.py", "plugins.d/test_rate_card.py"]
