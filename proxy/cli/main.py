@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as in `proxy`: `typing` is not imported for it
 if TYPE_CHECKING:
     import click
 

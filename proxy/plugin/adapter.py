@@ -6,13 +6,12 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
-
 from proxy.errors import ConfigError
-from proxy.plugin.answer import Answer
 from proxy.plugin.base import Handler, Plugin
 
 if TYPE_CHECKING:
+    from aiohttp import web
+
     from proxy.plugin.exchange import Exchange
 
 
@@ -23,6 +22,7 @@ def adapt_middleware(found: Callable[..., Any], reference: str) -> type[Plugin]:
     middleware itself; anything else is a factory, called once with the options, that returns one.
     Raises ConfigError when a middleware is given options, or a factory returns none.
     """
+    from proxy.plugin.answer import Answer  # aiohttp comes with it, for a file that names one
 
     class Adapted(Plugin):
         schema = {"type": "object", "description": f"Keyword arguments of {reference}."}
