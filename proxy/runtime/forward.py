@@ -53,52 +53,76 @@ async def forward(incoming: web.BaseRequest) -> Answer:
             await upstream.enter(route.timeouts.pool)
         lease = Lease(upstream)
         request.leases += (lease,)
-        target = upstream.choose()
-        head = await _attempt(request, lease, target, body)
-        while head is None:
-            head = await _attempt(request, lease, upstream.choose((target,)), body, last=True)
+        target, last = upstream.choose(), False
+        while True:
+            attempt = Attempt(target.label)
+            request.exchange.attempts.append(attempt)
+            lease.target = target
+            try:
+                sending = _start(request, lease, attempt, body, fresh=last)
+                if sending is not None:
+                    await sending
+                assert lease.connection is not None
+                head = await lease.connection.head_waiter()
+                break
+            except GatewayError as error:
+                if not _tries_again(error, request.exchange, attempt, body, lease, last=last):
+                    raise
+                target, last = upstream.choose((target,)), True
+        attempt.head = perf_counter() - request.exchange.started
+        attempt.status = head.status
         return _answer(request, lease, head)
     except Exception as error:
         return refusal(request, error, "forward")
 
 
-async def _attempt(
-    request: Request, lease: Lease, target: Target, body: Body, *, last: bool = False
-) -> Head | None:
-    """Try one target. Return None when a next try is safe. Raises GatewayError when none is."""
-    exchange = request.exchange
-    attempt = Attempt(target.label)
-    exchange.attempts.append(attempt)
-    lease.target = target
-    try:
-        # 2. a connection
-        attempt.pool = perf_counter() - exchange.started
-        # The last try trusts no idle connection: after a restart all of them are stale.
-        connection = None if last else lease.upstream.reuse(target)
-        if connection is None:
-            connection = await lease.connect(request.route.timeouts, attempt, exchange.started)
-        else:
-            attempt.reused = True
-            lease.connection = connection
-        # 3. and 4. the head and the body
-        sending = _send(request, connection, target, attempt, body)
-        if sending is not None:
-            await sending
-        # 5. the answer's head
-        head = await connection.head_waiter()
-        attempt.head = perf_counter() - exchange.started
-        attempt.status = head.status
-    except GatewayError as error:
-        attempt.code = error.code
-        attempt.end = perf_counter() - exchange.started
-        reason = None if last else why_again(error, exchange, attempt, body, lease)
-        lease.drop()
-        if reason is None:
-            raise
-        lease.upstream.retries[reason] += 1
-        forget_frames(error)
-        return None
-    return head
+def _start(
+    request: Request, lease: Lease, attempt: Attempt, body: Body, *, fresh: bool
+) -> Coroutine[Any, Any, None] | None:
+    """Take a connection and send: at once where one is idle, else return what does.
+
+    The last try is `fresh`: it trusts no idle connection, since after a restart all are stale.
+    """
+    attempt.pool = perf_counter() - request.exchange.started
+    target = lease.target
+    assert target is not None
+    connection = None if fresh else lease.upstream.reuse(target)
+    if connection is None:
+        return _open(request, lease, target, attempt, body)
+    attempt.reused = True
+    lease.connection = connection
+    return _send(request, connection, target, attempt, body)
+
+
+async def _open(
+    request: Request, lease: Lease, target: Target, attempt: Attempt, body: Body
+) -> None:
+    started = request.exchange.started
+    connection = await lease.connect(request.route.timeouts, attempt, started)
+    sending = _send(request, connection, target, attempt, body)
+    if sending is not None:
+        await sending
+
+
+def _tries_again(
+    error: GatewayError,
+    exchange: Exchange,
+    attempt: Attempt,
+    body: Body,
+    lease: Lease,
+    *,
+    last: bool,
+) -> bool:
+    """Note how a try ended and drop its connection. Return whether another one is safe."""
+    attempt.code = error.code
+    attempt.end = perf_counter() - exchange.started
+    reason = None if last else why_again(error, exchange, attempt, body, lease)
+    lease.drop()
+    if reason is None:
+        return False
+    lease.upstream.retries[reason] += 1
+    forget_frames(error)
+    return True
 
 
 def why_again(
