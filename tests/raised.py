@@ -36,9 +36,10 @@ class Module:
 
 @cache
 def modules() -> tuple[Module, ...]:
-    """Return all of the gateway and its plugins, but the file that defines the errors."""
-    paths = [path for part in ("proxy", "plugins") for path in (ROOT / part).rglob("*.py")]
-    return tuple(map(module_of, sorted(set(paths) - {ROOT / "proxy" / "errors.py"})))
+    """Return all of the gateway and its plugins, but what defines the errors or only asks of them."""
+    paths = {path for part in ("proxy", "plugins") for path in (ROOT / part).rglob("*.py")}
+    paths -= {ROOT / "proxy" / "errors.py", *(ROOT / "proxy" / "explaining").glob("*.py")}
+    return tuple(map(module_of, sorted(paths)))
 
 
 def module_of(path: Path, text: str = "") -> Module:
