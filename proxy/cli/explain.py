@@ -103,7 +103,8 @@ def _address(text: str) -> str:
 
 def _claims(file: IO[str] | None, token: str | None) -> Mapping[str, Any] | None:
     """Return the claims that the caller is taken to have. What was given is never repeated."""
-    from proxy.explaining.caller import claims_of, payload_of, principal_of
+    from proxy.explaining.caller import claims_of, payload_of
+    from proxy.plugin.claims import principal_of
 
     if file is not None and token is not None:
         raise click.UsageError("--claims and --token say both who calls: give one of them")

@@ -13,7 +13,6 @@ from proxy.config.private import private_values
 from proxy.config.tree import Mapping as Tree
 from proxy.errors import GatewayError
 from proxy.explaining.answering import Pages, refusal
-from proxy.explaining.caller import principal_of
 from proxy.explaining.chain import order, steps
 from proxy.explaining.facts import Explanation, Taken
 from proxy.explaining.hearing import Heard, hearing
@@ -25,6 +24,7 @@ from proxy.explaining.retries import retries
 from proxy.explaining.sending import Outgoing, outgoing
 from proxy.explaining.settings import settings
 from proxy.plugin.base import Authenticator
+from proxy.plugin.claims import principal_of
 from proxy.plugin.principal import Principal
 from proxy.runtime.begin import begin, method_asked_for, unrouted
 from proxy.runtime.shared import Shared

@@ -10,7 +10,7 @@ from proxy.testing.backend import Backend, Received
 from proxy.testing.calls import UNREACHED, Called, call, make, running
 from proxy.testing.conformance import check_plugin
 from proxy.testing.gateway import Brain, Reply
-from proxy.testing.messages import principal_of, upstream_answer
+from proxy.testing.messages import principal, upstream_answer
 
 __all__ = [
     "UNREACHED",
@@ -22,7 +22,7 @@ __all__ = [
     "call",
     "check_plugin",
     "make",
-    "principal_of",
+    "principal",
     "running",
     "upstream_answer",
 ]

@@ -29,7 +29,7 @@ from proxy.testing.messages import (
     Body,
     Headers,
     TestRoute,
-    principal_of,
+    principal,
     request_of,
     upstream_answer,
 )
@@ -116,7 +116,7 @@ async def call(
     A class is made of `options`, set up, called and closed; an instance is only called (`running`
     gives one a life). `secrets` are further options, of which no value may be logged, told to the
     client or shown by `explain`. `claims` are those of a caller who was authenticated before
-    (`principal_of`). `body` is bytes, or pieces that come chunked. `answer` is what the upstream
+    (`principal`). `body` is bytes, or pieces that come chunked. `answer` is what the upstream
     says: an Answer (`upstream_answer`), a status, an exception, a function of the request, or
     `UNREACHED`. `client` is the caller's address, `trusted` whether it is a trusted proxy.
     `optional` asks an authenticator as on a route that is `public: optional`.
@@ -151,7 +151,7 @@ async def call(
         protects=plugin.protects,
     )
     if claims is not None:
-        request.exchange.principal = principal_of(claims)
+        request.exchange.principal = principal(claims)
     upstream = Upstream(answer)
     with _logged() as lines:
         called = await run(chain_of(plugin, upstream, optional=optional), request)

@@ -15,6 +15,7 @@ from yarl import URL
 from proxy import paths
 from proxy.headers import Field, encode
 from proxy.plugin.answer import Answer
+from proxy.plugin.claims import principal_of
 from proxy.plugin.exchange import Client, Exchange
 from proxy.plugin.outgoing import Outgoing
 from proxy.plugin.principal import Principal
@@ -156,20 +157,6 @@ def upstream_answer(
     return Answer.from_upstream(status, reason, raw, _Download(body), framed=False)
 
 
-def principal_of(claims: Mapping[str, Any], *, by: str = "test") -> Principal:
-    """Return the principal that a token with these claims makes.
-
-    `sub` is the subject, `tenant_id` or `tenant` the tenant, `scope` (a list, or one text with
-    spaces) the scopes, `roles` or `groups` the roles.
-    """
-    scopes = claims.get("scope", claims.get("scopes", ()))
-    roles = claims.get("roles", claims.get("groups", ()))
-    tenant = claims.get("tenant_id", claims.get("tenant"))
-    return Principal(
-        subject=str(claims.get("sub", "somebody")),
-        tenant=None if tenant is None else str(tenant),
-        scopes=frozenset(scopes.split() if isinstance(scopes, str) else scopes),
-        roles=frozenset(roles),
-        claims=dict(claims),
-        by=by,
-    )
+def principal(claims: Mapping[str, Any]) -> Principal:
+    """Return the principal that claims mean; who has no `sub` is called "somebody"."""
+    return principal_of({"sub": "somebody", **claims}, by="test")

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from proxy.explaining.caller import claims_of, payload_of, principal_of, stand_in
+from proxy.explaining.caller import claims_of, payload_of, stand_in
+from proxy.plugin.claims import principal_of
 
 
 def token(payload: bytes) -> str:

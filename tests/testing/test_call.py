@@ -23,7 +23,7 @@ from proxy import (
     Unauthenticated,
     Unavailable,
 )
-from proxy.testing import UNREACHED, call, make, principal_of, running, upstream_answer
+from proxy.testing import UNREACHED, call, make, principal, running, upstream_answer
 from proxy.testing.making import OptionsError
 from proxy.testing.messages import TestRoute
 
@@ -209,14 +209,14 @@ async def test_claims_make_the_principal_that_was_authenticated_before() -> None
     ("claims", "scopes", "roles", "tenant"),
     [
         ({"scope": "a b", "groups": ["Admin"]}, {"a", "b"}, {"Admin"}, None),
-        ({"scopes": ["a"], "roles": ["r"], "tenant": 7}, {"a"}, {"r"}, "7"),
+        ({"scopes": ["a"], "roles": ["r"], "tenant": "t7"}, {"a"}, {"r"}, "t7"),
         ({}, set(), set(), None),
     ],
 )
 def test_claims_of_the_usual_names_are_understood(
     claims: dict[str, Any], scopes: set[str], roles: set[str], tenant: str | None
 ) -> None:
-    found = principal_of(claims)
+    found = principal(claims)
     assert (found.scopes, found.roles, found.tenant) == (scopes, roles, tenant)
 
 
