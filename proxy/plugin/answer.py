@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 
 from proxy.errors import GatewayError, problem_body, proxy_status
 from proxy.headers import Field, clean_value, decode, first
-from proxy.plugin.decoding import decoded
+from proxy.plugin.decoding import OF_ANSWER, decoded
 from proxy.plugin.fields import CleanHeaders, answer_field
 from proxy.plugin.streams import broken, chained, gather
 
@@ -277,7 +277,7 @@ class Answer(web.StreamResponse):
         if self._content is None:
             self._content = await self._collect(limit)
             self._stream = None
-        return decoded(self._content, self.header("Content-Encoding"), limit)
+        return decoded(self._content, self.header("Content-Encoding"), limit, OF_ANSWER)
 
     async def _collect(self, limit: int) -> bytes:
         body, parts = self.body, list[bytes]()

@@ -11,6 +11,7 @@ from urllib.parse import quote_plus, unquote_plus
 from proxy.errors import GatewayError
 from proxy.headers import Field, first, is_name
 from proxy.paths import split_target
+from proxy.plugin.decoding import OF_REQUEST, decoded
 from proxy.plugin.fields import CleanHeaders, OutgoingHeaders, outgoing_field
 from proxy.plugin.streams import broken, chained, gather
 
@@ -137,18 +138,29 @@ class Outgoing:
         self._upload = None
         self._stream = body
 
-    async def read(self, limit: int) -> bytes:
-        """Return the whole body; it stays sendable and can be sent again.
+    async def read(self, limit: int, *, decode: bool = False) -> bytes:
+        """Return the whole body; it stays sendable as it was and can be sent again.
 
         `limit` is in bytes. Raises GatewayError `body_too_large` (413) over it; what was too large
-        may still be sent.
+        may still be sent. `decode` undoes the Content-Encoding of what is returned, within the same
+        limit; then also `body_coding_unknown` (415) and `body_invalid` (400) are raised.
         """
         if self._content is None:
             self._content = await self._collect(limit)
             self._upload = self._stream = None
         if len(self._content) > limit:
             raise GatewayError("body_too_large")
+        if decode and self._content:
+            return decoded(self._content, self._coding(), limit, OF_REQUEST)
         return self._content
+
+    def _coding(self) -> str:
+        """Return all that is said of codings: what stands on a second line counts too."""
+        return ",".join(
+            value.decode("latin-1")
+            for name, value in self.wire_fields()
+            if name.lower() == b"content-encoding"
+        )
 
     async def _collect(self, limit: int) -> bytes:
         announced = None if self._upload is None else self._upload.length

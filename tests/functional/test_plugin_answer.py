@@ -8,7 +8,9 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import brotli
 import pytest
+import zstandard
 from aiohttp import web
 
 from proxy import Answer, GatewayError, Handler
@@ -259,6 +261,8 @@ CODED = {
     "Deflate": zlib.compress(b"hello")[2:-4],
     "identity": b"hello",
     "deflate, gzip": gzip.compress(zlib.compress(b"hello")),
+    "br": brotli.compress(b"hello"),
+    "zstd": zstandard.compress(b"hello"),
 }
 
 
@@ -282,7 +286,7 @@ async def test_a_coded_body_is_read_decoded_and_sent_as_it_was(
 BAD: dict[str, tuple[bytes, str, str]] = {
     "bomb": (gzip.compress(b"\0" * 10_000_000), "gzip", "answer_too_large"),
     "long": (b"x" * 1001, "identity", "answer_too_large"),
-    "unknown": (b"x", "br", "answer_coding_unknown"),
+    "unknown": (b"x", "compress", "answer_coding_unknown"),
     "broken": (b"no gzip", "gzip", "answer_invalid"),
     "short": (gzip.compress(b"hello" * 50)[:-9], "gzip", "answer_invalid"),
 }
