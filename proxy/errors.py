@@ -71,6 +71,7 @@ CODES: Mapping[str, Code] = {
     "claim_missing": Code(403, _C, "authorize", False, "The caller lacks a claim that this needs."),
     "value_missing": Code(400, _C, "transform", False, "The request lacks a value that this needs."),
     "value_invalid": Code(400, _C, "transform", False, "A value of the request may not stand where this needs it."),
+    "not_cached": Code(504, _C, "cache", True, "No stored answer serves this request."),
     "origin_refused": Code(403, _C, "cors", False, "This origin may not open a connection here."),
     # The client's body.
     "body_too_large": Code(413, _C, "request_body", False, "The request body is too large."),
