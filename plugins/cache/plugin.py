@@ -74,7 +74,7 @@ class Cache(Plugin):
         self._identity = context.entry.identity
         self._parts = Parts(
             stores.join(self._identity, self._max_size),
-            rules(self._now),
+            rules(),
             self._max_entry,
             self._default_ttl,
             self._stale_if_error,

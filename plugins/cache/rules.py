@@ -9,7 +9,7 @@ module is imported when the plugin is set up: hishel brings SQLite with it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from uuid import uuid4
 
 import hishel
@@ -25,10 +25,7 @@ Conditions = dict[str, str]
 
 
 class Rules:
-    """Drives the state machine. `now` is the time in seconds since 1970, as hishel reads it."""
-
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self._now = now
+    """Drives the state machine."""
 
     def storable(self, asked: Asked, status: int, fields: Sequence[Field]) -> list[Field] | None:
         """Return the fields to store of an answer, None when it is not to be stored.
@@ -53,23 +50,10 @@ class Rules:
         `lifetime` is 0 when the client wants it asked for again, however fresh it is.
         """
         request = hishel.Request("GET", asked.resource[1], hishel.Headers({}))
-        seen = self._seen(entry, age, lifetime)
+        seen = _seen(entry, age, lifetime)
         known = hishel.Entry(uuid4(), request, hishel.Response(entry.status, seen))
         state = hishel.IdleClient(options=_OPTIONS).next(request, [known])
         return Revalidation(state, entry) if isinstance(state, hishel.NeedRevalidation) else None
-
-    def _seen(self, entry: Entry, age: int, lifetime: int) -> hishel.Headers:
-        """Return the fields of a stored answer in hishel's terms; `Vary` was looked at before."""
-        control = f"s-maxage={lifetime}" + (", no-cache" if entry.policy.no_cache else "")
-        seen = {
-            "cache-control": control,
-            "date": text(format_date(int(self._now()) - age)),
-        }
-        if entry.etag is not None:
-            seen["etag"] = text(entry.etag)
-        if entry.modified is not None:
-            seen["last-modified"] = text(entry.modified)
-        return hishel.Headers(seen)
 
 
 class Revalidation:
@@ -108,6 +92,20 @@ class Revalidation:
             if name in updated and updated.get_list(name) == newer[name]:
                 merged.append(field)
         return merged
+
+
+def _seen(entry: Entry, age: int, lifetime: int) -> hishel.Headers:
+    """Return the fields of a stored answer in hishel's terms; `Vary` was looked at before."""
+    control = f"s-maxage={lifetime}" + (", no-cache" if entry.policy.no_cache else "")
+    seen = {
+        "cache-control": control,
+        "date": text(format_date(int(time.time()) - age)),  # hishel reads the same clock
+    }
+    if entry.etag is not None:
+        seen["etag"] = text(entry.etag)
+    if entry.modified is not None:
+        seen["last-modified"] = text(entry.modified)
+    return hishel.Headers(seen)
 
 
 def _lists(fields: Sequence[Field]) -> dict[str, list[str]]:

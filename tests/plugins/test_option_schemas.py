@@ -8,6 +8,7 @@ from jsonschema import Draft7Validator
 
 from plugins.access_log import AccessLog
 from plugins.api_key import ApiKey
+from plugins.cache import Cache
 from plugins.cors import Cors
 from plugins.headers import Headers
 from plugins.metrics import Metrics
@@ -15,7 +16,7 @@ from plugins.request_id import RequestId
 from proxy import Plugin
 from proxy.plugin.options import convert
 
-EVERY = [AccessLog, ApiKey, Cors, Headers, Metrics, RequestId]
+EVERY = [AccessLog, ApiKey, Cache, Cors, Headers, Metrics, RequestId]
 NEEDED = {ApiKey: {"keys": [{"name": "a", "sha256": "0" * 64}]}, Cors: {"origins": []}}
 
 
