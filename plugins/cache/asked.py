@@ -32,7 +32,16 @@ _STRICT = frozenset({b"no-cache", b"max-age", b"min-fresh"})
 class Asked:
     """One GET or HEAD. `values` are the fields that the upstream would see, before inner plugins."""
 
-    __slots__ = ("conditional", "directives", "head", "own", "resource", "scope", "shared", "values")
+    __slots__ = (
+        "conditional",
+        "directives",
+        "head",
+        "own",
+        "resource",
+        "scope",
+        "shared",
+        "values",
+    )
 
     def __init__(
         self,
@@ -106,7 +115,7 @@ def read(
     ):
         return None
     client = exchange.client
-    door = (place[1], client.scheme, client.host, exchange.prefix)
+    door: tuple[str, ...] = (place[1], client.scheme, client.host, exchange.prefix)
     if client.trusted:
         # What a trusted proxy stripped stands in links that the upstream makes.
         door += tuple(request.headers.getall("X-Forwarded-Prefix", ()))

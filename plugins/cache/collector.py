@@ -55,16 +55,16 @@ class Stores(Collector):
         )
         yield _filled(evicted, stores, lambda store: store.evicted)
         size = GaugeMetricFamily(
-            "brain_cache_bytes", "Memory of stored answers and of those coming in.", labels=("cache",)
+            "brain_cache_bytes",
+            "Memory of stored answers and of those coming in.",
+            labels=("cache",),
         )
         yield _filled(size, stores, lambda store: store.used)
         entries = GaugeMetricFamily("brain_cache_entries", "Stored answers.", labels=("cache",))
         yield _filled(entries, stores, len)
 
 
-def _filled(
-    family: F, stores: Iterable[tuple[str, Store]], read: Callable[[Store], int]
-) -> F:
+def _filled(family: F, stores: Iterable[tuple[str, Store]], read: Callable[[Store], int]) -> F:
     for identity, store in stores:
         family.add_metric((identity,), read(store))
     return family

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from plugins.cache.asked import Partition, Resource
@@ -18,6 +19,7 @@ _FIXED = 2048
 _EACH = 160
 """Bytes that a field takes beside its texts: two bytes objects, a pair, places in lists."""
 
+_PRINTED = re.compile(rb"[!-~]+")
 _BODILESS = frozenset({204, 304})
 
 
@@ -95,10 +97,7 @@ class Entry:
 
     def matches(self, values: Values) -> bool:
         """Tell whether a request brings what `Vary` names as the stored one did (RFC 9111, 4.1)."""
-        for name, value in self.variant:
-            if values.get(name) != value:
-                return False
-        return True
+        return not self.variant or all(values.get(name) == value for name, value in self.variant)
 
     def complete(self, body: bytes) -> bool:
         """Take the whole body. Return False for one that is not as long as was announced."""
@@ -125,7 +124,7 @@ def _etag(values: Values) -> bytes | None:
     tag = values.get(b"etag", b"")
     opaque = tag.removeprefix(b"W/")
     good = len(opaque) > 1 and opaque[:1] == opaque[-1:] == b'"' and opaque.count(b'"') == 2
-    return tag if good and tag.isascii() and b" " not in tag else None
+    return tag if good and _PRINTED.fullmatch(tag) else None
 
 
 def _modified(values: Values) -> bytes | None:

@@ -28,6 +28,7 @@ _FAILURES = frozenset({500, 502, 503, 504})
 _PASSING = frozenset({304, 408, 425, 429})
 """Statuses that tell nothing of what is stored: of the client's own copy, or of this moment."""
 
+_COOKIE = b"set-cookie"
 _CONDITIONS = ("If-None-Match", "If-Modified-Since")
 
 
@@ -72,7 +73,7 @@ class Fetch:
     async def _wait(self) -> Answer | None:
         """Return what another request has brought, None when this one must ask by itself."""
         parts, asked = self._parts, self._asked
-        ends, why = parts.clock() + parts.wait, self._why(self._entry)
+        ends, why = parts.clock() + parts.wait, self._why()
         while (flight := parts.store.flights.find(asked)) is not None:
             entry = self._entry
             if entry is not None and entry.policy.serves_while(parts.late(entry)):
@@ -93,14 +94,14 @@ class Fetch:
     # -- 2. the upstream
 
     async def _ask(self, fill: Fill) -> Answer:
-        began = self._parts.clock()
+        began, why = self._parts.clock(), self._why()
         again = self._revalidation()
         if again is None:
             answer = await self._handler(self._request)
         else:
             answer = await self._ask_on(again.conditions)
             if answer.status == 304:
-                kept = self._freshened(again, answer, fill, began)
+                kept = self._freshened(again, answer, fill, began, why)
                 if kept is not None:
                     return kept
                 began = self._parts.clock()
@@ -109,7 +110,7 @@ class Fetch:
         if entry is not None and self._beats(entry, answer):
             fill.close(FAILED)
             return self._instead(entry, answer)
-        return self._taken(answer, fill, began)
+        return self._taken(answer, fill, began, why)
 
     def _revalidation(self) -> Revalidation | None:
         """Return how what is stored is asked for again, None where the upstream can't tell."""
@@ -136,13 +137,13 @@ class Fetch:
     # -- 3. what is stored
 
     def _freshened(
-        self, again: Revalidation, told: Answer, fill: Fill, began: float
+        self, again: Revalidation, told: Answer, fill: Fill, began: float, why: str
     ) -> Answer | None:
         """Return the stored answer as a 304 updates it, None when the 304 means another one."""
         old = self._entry
         assert old is not None
         given = self._keeper.dated(told.wire_fields())
-        fields = again.freshened(given)
+        fields = again.freshened([field for field in given if LOWER[field[0]] != _COOKIE])
         if fields is None:
             return None
         told.close()
@@ -153,9 +154,9 @@ class Fetch:
             fill.put(entry, shared=self._usable(entry))
         else:
             fill.close(UNSHARED)
-        answer = self._served("revalidated", entry, f"{self._why(old)}; fwd-status=304")
+        answer = self._served("revalidated", entry, f"{why}; fwd-status=304")
         for name, value in given:
-            if LOWER[name] == b"set-cookie":
+            if LOWER[name] == _COOKIE:
                 answer.add_header("Set-Cookie", text(value))
         return answer
 
@@ -179,10 +180,9 @@ class Fetch:
 
     # -- 4. what is new
 
-    def _taken(self, answer: Answer, fill: Fill, began: float) -> Answer:
+    def _taken(self, answer: Answer, fill: Fill, began: float, why: str) -> Answer:
         """Return the upstream's answer; it is stored as it goes by where that may be."""
         parts, old = self._parts, self._entry
-        why = self._why(old)
         parts.store.counts["miss"] += 1
         if old is not None and answer.status < 500 and answer.status not in _PASSING:
             parts.store.remove([old])
@@ -199,11 +199,10 @@ class Fetch:
             self._request[EXCHANGE].on_finish(fill.finish)
         return answer
 
-    def _why(self, entry: Entry | None) -> str:
-        """Return why the upstream was asked, in the words of RFC 9211, 2.2."""
+    def _why(self) -> str:
+        """Return why the upstream is asked, in the words of RFC 9211, 2.2."""
+        entry = self._entry
         if entry is not None:
-            return "fwd=request" if self._asked.strict and self._is_fresh(entry) else "fwd=stale"
+            strict = self._asked.strict and self._parts.late(entry) < 0
+            return "fwd=request" if strict else "fwd=stale"
         return "fwd=vary-miss" if self._parts.store.knows(self._asked) else "fwd=uri-miss"
-
-    def _is_fresh(self, entry: Entry) -> bool:
-        return self._parts.late(entry) < 0

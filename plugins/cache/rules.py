@@ -44,7 +44,9 @@ class Rules:
         kept = state.response.headers
         return [field for field in fields if text(field[0]) in kept]
 
-    def revalidation(self, asked: Asked, entry: Entry, age: int, lifetime: int) -> Revalidation | None:
+    def revalidation(
+        self, asked: Asked, entry: Entry, age: int, lifetime: int
+    ) -> Revalidation | None:
         """Return how `entry` is asked for again, None when it may be served as it is.
 
         `lifetime` is 0 when the client wants it asked for again, however fresh it is.
@@ -76,7 +78,7 @@ class Revalidation:
         Fields keep the bytes and the order in which they came (RFC 9111, 3.2 and 4.3.4).
         """
         self._state.revalidating_entries[0].response.headers = _headers(self._entry.fields)
-        state = self._state.next(hishel.Response(304, _headers(fields)))
+        state: hishel.AnyState = self._state.next(hishel.Response(304, _headers(fields)))
         if isinstance(state, hishel.InvalidateEntries):
             state = state.next()
         if not isinstance(state, hishel.NeedToBeUpdated):

@@ -112,7 +112,7 @@ class Store:
         self._held -= size
 
     def put(self, entry: Entry) -> bool:
-        """Take a complete entry in place of those that it replaces. Return False when it is too large."""
+        """Take a complete entry, for those that it replaces. Return False when it is too large."""
         self.remove(self._replaced(entry))
         if not self._make_room(entry.size):
             return False

@@ -36,9 +36,7 @@ def file_of(url: str, options: str = "{}", *lines: str) -> str:
     )
 
 
-async def start(
-    gateway: MakeGateway, url: str, options: str = "{}", *lines: str
-) -> Gateway:
+async def start(gateway: MakeGateway, url: str, options: str = "{}", *lines: str) -> Gateway:
     return await gateway(file_of(url, options, *lines))
 
 
@@ -465,7 +463,9 @@ async def test_what_is_larger_than_the_bound_passes_untouched(
 ) -> None:
     body = bytes(range(256)) * 1024
     running = await start(gateway, upstream.url, "{max_entry: 100KiB}")
-    chunked = b"".join(b"%x\r\n%b\r\n" % (1 << 16, body[: 1 << 16]) for _ in range(4)) + b"0\r\n\r\n"
+    chunked = (
+        b"".join(b"%x\r\n%b\r\n" % (1 << 16, body[: 1 << 16]) for _ in range(4)) + b"0\r\n\r\n"
+    )
     for answer, whole in (
         (made_of(body, "Cache-Control: max-age=60"), body),
         (
@@ -526,7 +526,9 @@ async def test_one_request_asks_and_the_others_get_its_answer(
     assert {reply.body for reply in replies} == {b"hello"}
     assert sum("collapsed" in status_of(reply) for reply in replies) == 7
     assert server.connections == 1
-    assert await metric(running, 'brain_cache_requests_total{cache="cache",result="collapsed"}') == 7
+    assert (
+        await metric(running, 'brain_cache_requests_total{cache="cache",result="collapsed"}') == 7
+    )
 
 
 async def test_others_ask_for_themselves_when_the_answer_is_not_for_them(

@@ -72,7 +72,9 @@ async def test_an_answer_without_a_date_gets_one(kit: Kit) -> None:
     caching = await Caching.begin(kit)
 
     async def undated(request: web.BaseRequest) -> Answer:
-        return Answer.from_upstream(200, "OK", [(b"Cache-Control", b"max-age=9")], b"", framed=False)
+        return Answer.from_upstream(
+            200, "OK", [(b"Cache-Control", b"max-age=9")], b"", framed=False
+        )
 
     await caching.plugin(request_of(), undated)
     caching.time.passes(3)

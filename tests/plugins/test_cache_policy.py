@@ -36,7 +36,13 @@ def test_directives_are_read_and_malformed_ones_stand_without_a_value(
 
 @pytest.mark.parametrize(
     ("written", "meant"),
-    [(b"max-age=5", 5), (b"max-age=-5", 0), (b"max-age=1.5", 0), (b"max-age", 0), (b"public", None)],
+    [
+        (b"max-age=5", 5),
+        (b"max-age=-5", 0),
+        (b"max-age=1.5", 0),
+        (b"max-age", 0),
+        (b"public", None),
+    ],
 )
 def test_seconds_that_are_no_number_are_none_at_all(written: bytes, meant: int | None) -> None:
     assert seconds(parse(written), b"max-age") == meant

@@ -196,24 +196,24 @@ def test_whatever_comes_the_store_holds_no_more_than_it_may_and_counts_it_rightl
 ) -> None:
     store = store_of(bound)
     fills: list[Any] = []
-    for deed, *given in deeds:
+    for deed, *more in deeds:
         if deed == "put":
-            store.put(entry(f"/{given[0]}", body=bytes(given[1])))
+            store.put(entry(f"/{more[0]}", body=bytes(more[1])))
         elif deed == "find":
-            store.find(asked(f"/{given[0]}"))
+            store.find(asked(f"/{more[0]}"))
         elif deed == "invalidate":
-            store.invalidate(("http://crm:8003", f"/{given[0]}"))
+            store.invalidate(("http://crm:8003", f"/{more[0]}"))
         elif deed == "begin":
-            fill = store.begin(("http://crm:8003", f"/{given[0]}"), None)
-            fill.expect(_empty(f"/{given[0]}"), given[1], shared=True)
+            fill = store.begin(("http://crm:8003", f"/{more[0]}"), None)
+            fill.expect(_empty(f"/{more[0]}"), more[1], shared=True)
             fills.append(fill)
         elif deed == "resize":
-            store.join(given[0])
+            store.join(more[0])
             store.leave(bound)
-            bound = given[0]
+            bound = more[0]
         elif fills:
-            fill = fills[given[0] % len(fills)]
-            getattr(fill, deed)(*([bytes(given[1])] if deed == "feed" else []))
+            fill = fills[more[0] % len(fills)]
+            getattr(fill, deed)(*([bytes(more[1])] if deed == "feed" else []))
         _hold_true(store, bound, resized=deed == "resize")
     for fill in fills:
         fill.close()
@@ -223,7 +223,15 @@ def test_whatever_comes_the_store_holds_no_more_than_it_may_and_counts_it_rightl
 
 def _empty(path: str) -> Entry:
     return Entry(
-        ("http://crm:8003", path), (DOOR, ANONYMOUS), (), 200, "OK", [], came=0.0, now=START, delay=0
+        ("http://crm:8003", path),
+        (DOOR, ANONYMOUS),
+        (),
+        200,
+        "OK",
+        [],
+        came=0.0,
+        now=START,
+        delay=0,
     )
 
 
