@@ -19,4 +19,9 @@ def parse_date(value: bytes) -> int | None:
 
 def format_date(seconds: float) -> bytes:
     """Return seconds since 1970 as an HTTP date."""
+    return _formatted(int(seconds))
+
+
+@lru_cache(maxsize=64)
+def _formatted(seconds: int) -> bytes:
     return formatdate(seconds, usegmt=True).encode()

@@ -22,7 +22,7 @@ from proxy import EXCHANGE, Answer, GatewayError, Handler
 
 if TYPE_CHECKING:
     from plugins.cache.fill import Fill
-    from plugins.cache.rules import Conditions, Revalidation
+    from plugins.cache.rules import Conditions
 
 _FAILURES = frozenset({500, 502, 503, 504})
 _PASSING = frozenset({304, 408, 425, 429})
@@ -95,30 +95,21 @@ class Fetch:
 
     async def _ask(self, fill: Fill) -> Answer:
         began, why = self._parts.clock(), self._why()
-        again = self._revalidation()
-        if again is None:
+        entry = self._entry
+        if entry is None or not entry.validated:
             answer = await self._handler(self._request)
         else:
-            answer = await self._ask_on(again.conditions)
+            answer = await self._ask_on(self._parts.rules.conditions(entry))
             if answer.status == 304:
-                kept = self._freshened(again, answer, fill, began, why)
+                kept = self._freshened(entry, answer, fill, began, why)
                 if kept is not None:
                     return kept
                 began = self._parts.clock()
                 answer = await self._handler(self._request)
-        entry = self._entry
         if entry is not None and self._beats(entry, answer):
             fill.close(FAILED)
             return self._instead(entry, answer)
         return self._taken(answer, fill, began, why)
-
-    def _revalidation(self) -> Revalidation | None:
-        """Return how what is stored is asked for again, None where the upstream can't tell."""
-        entry, parts = self._entry, self._parts
-        if entry is None or not entry.validated:
-            return None
-        lifetime = 0 if self._asked.strict else parts.lifetime(entry)
-        return parts.rules.revalidation(self._asked, entry, parts.age(entry), lifetime)
 
     async def _ask_on(self, conditions: Conditions) -> Answer:
         """Ask on conditions of our own: the client's would be answered for what it has."""
@@ -137,20 +128,21 @@ class Fetch:
     # -- 3. what is stored
 
     def _freshened(
-        self, again: Revalidation, told: Answer, fill: Fill, began: float, why: str
+        self, old: Entry, told: Answer, fill: Fill, began: float, why: str
     ) -> Answer | None:
         """Return the stored answer as a 304 updates it, None when the 304 means another one."""
-        old = self._entry
-        assert old is not None
         given = self._keeper.dated(told.wire_fields())
-        fields = again.freshened([field for field in given if LOWER[field[0]] != _COOKIE])
+        news = [field for field in given if LOWER[field[0]] != _COOKIE]
+        fields = self._parts.rules.freshened(old, news)
         if fields is None:
             return None
         told.close()
-        entry = self._keeper.made(old.variant, old.status, old.reason, fields, began)
+        values = by_name(fields)
+        variant = self._keeper.variant(values)
+        entry = self._keeper.made(variant or (), old.status, old.reason, fields, began)
         entry.complete(old.body)
         self._parts.store.remove([old])
-        if self._keeper.storable(old.status, by_name(fields)):
+        if variant is not None and self._keeper.storable(old.status, values):
             fill.put(entry, shared=self._usable(entry))
         else:
             fill.close(UNSHARED)

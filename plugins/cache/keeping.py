@@ -14,6 +14,9 @@ from proxy import Answer, Outgoing
 
 _NEVER = frozenset({101, 206, 304})
 
+_TELLING = frozenset({b"cache-control", b"expires"})
+"""Fields that say how long an answer may be used. Without them the upstream has left it open."""
+
 _IN_KEY = frozenset({b"host", b"x-forwarded-host", b"x-forwarded-prefix", b"x-forwarded-proto"})
 """Fields that the gateway writes, whose values every key holds."""
 
@@ -44,14 +47,16 @@ class Keeper:
             return None
         fields = self.dated(answer.wire_fields())
         values = by_name(fields)
+        if _TELLING.isdisjoint(values) and not self._assumes:
+            return None  # most answers that are not to be stored say nothing at all
         if not self.storable(answer.status, values):
             return None
-        variant = self._variant(values)
+        variant = self.variant(values)
         kept = self._parts.rules.storable(self._asked, answer.status, fields)
         if variant is None or kept is None:
             return None
         entry = self.made(variant, answer.status, answer.reason, kept, began)
-        return entry if entry.validated or self._parts.lifetime(entry) > 0 else None
+        return entry if self._is_useful(entry) else None
 
     def storable(self, status: int, values: Values) -> bool:
         """Tell whether an answer with these fields may be stored, as far as it is the gateway's say."""
@@ -67,6 +72,20 @@ class Keeper:
             or (not is_shared(values) and self._asked.scope is STRANGER)
             # What stands further in chose another address for this caller, unseen by the upstream.
             or (is_shared(values) and self._outgoing.target != self._target)
+        )
+
+    @property
+    def _assumes(self) -> bool:
+        """Whether the file says what may be done with answers that say nothing."""
+        return self._parts.default_ttl > 0 or self._parts.stale_if_error > 0
+
+    def _is_useful(self, entry: Entry) -> bool:
+        """Tell whether an entry will ever be served: fresh, when it still holds, or stale."""
+        return (
+            self._parts.lifetime(entry) > 0
+            or entry.validated
+            or entry.policy.serves_error(0, self._parts.stale_if_error)
+            or entry.policy.serves_while(0)
         )
 
     def made(
@@ -87,7 +106,7 @@ class Keeper:
             delay=came - began,
         )
 
-    def _variant(self, values: Values) -> Variant | None:
+    def variant(self, values: Values) -> Variant | None:
         """Return the request's fields that `Vary` names, None where no other request can be compared.
 
         What a plugin further in has set is not known when the next request is looked up.

@@ -42,8 +42,8 @@ SCHEMA: Mapping[str, Any] = {
             "default": "0s",
             "description": "How long an answer is fresh that says nothing of it, in whole seconds: "
             "no max-age, s-maxage or Expires, and a status such as 200, 301 or 404 (RFC 9111, "
-            "4.2.2). Default 0s: such an answer is asked for again each time, by its ETag or "
-            "Last-Modified if it has one. Age is never guessed from Last-Modified.",
+            "4.2.2). Default 0s: such an answer is not stored, unless stale_if_error needs it. "
+            "Nothing is ever guessed from Last-Modified.",
         },
         "stale_if_error": {
             "type": "string",

@@ -157,6 +157,7 @@ async def test_what_a_client_wants_nobody_to_store_is_not_stored(kit: Kit) -> No
         (["Cache-Control: max-age=60", "Vary: Accept, X-Forwarded-For"], 200),
         (["Cache-Control: max-age=60", "Content-Type: text/event-stream"], 200),
         (["Cache-Control: max-age=60", "Content-Range: bytes 0-4/9"], 206),
+        (['ETag: "a"', "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT"], 200),
         (["Cache-Control: max-age=60"], 500),
         (["Cache-Control: max-age=60"], 503),
         ([], 200),
@@ -281,6 +282,22 @@ async def test_doors_are_kept_apart(kit: Kit) -> None:
         assert status_of(await caching.ask(route=route)).startswith("fwd=uri-miss")
     assert status_of(await caching.ask(target="/api/brain/crm/contacts?page=%32")).startswith("fwd")
     assert status_of(await caching.ask()).startswith("hit")
+
+
+async def test_what_a_trusted_proxy_stripped_is_part_of_the_door(kit: Kit) -> None:
+    caching = await Caching.begin(kit, "Cache-Control: max-age=60")
+    for trusted, results in ((True, ["fwd=uri-miss"] * 2), (False, ["fwd=uri-miss", "hit"])):
+        for prefix, result in zip(("/one", "/two"), results, strict=True):
+            request = request_of(headers={"X-Forwarded-Prefix": prefix}, trusted=trusted)
+            answer = await caching.plugin(request, caching.upstream)
+            assert status_of(answer).partition(";")[0] == result
+
+
+async def test_a_cookie_that_the_upstream_does_not_see_makes_nobody_a_stranger(kit: Kit) -> None:
+    caching = await Caching.begin(kit, "Cache-Control: max-age=60")
+    for result in ("fwd=uri-miss", "hit"):
+        answer = await caching.ask(headers={"Cookie": "session=1"})
+        assert status_of(answer).partition(";")[0] == result
 
 
 # -- Vary
@@ -452,6 +469,18 @@ async def test_what_has_nothing_to_be_asked_by_leaves_the_clients_condition(kit:
     answer = await caching.ask(sent_on={"If-None-Match": '"mine"'})
     assert (answer.status, status_of(answer)) == (304, "fwd=stale")
     assert caching.upstream.seen[1] == {"If-None-Match": '"mine"'}
+
+
+async def test_a_304_that_says_by_what_else_an_answer_varies_is_believed(kit: Kit) -> None:
+    caching = await Caching.begin(kit, "Cache-Control: no-cache", 'ETag: "a"')
+    german, french = {"Accept-Language": "de"}, {"Accept-Language": "fr"}
+    await caching.ask(sent_on=german)
+    caching.upstream.status = 304
+    caching.upstream.fields = ["Cache-Control: max-age=60", 'ETag: "a"', "Vary: Accept-Language"]
+    assert (await caching.ask(sent_on=german)).status == 200
+    caching.upstream.status = 200
+    assert status_of(await caching.ask(sent_on=french)) == "fwd=vary-miss; stored; ttl=60"
+    assert status_of(await caching.ask(sent_on=german)) == "hit; ttl=60"
 
 
 async def test_a_head_is_answered_from_a_get_and_never_stored(kit: Kit) -> None:
