@@ -11,6 +11,7 @@ from plugins.cache.fields import Values
 HEURISTIC = frozenset({200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501})
 """Statuses whose lifetime may be assumed when nothing says it (RFC 9110, 15.1)."""
 
+_OLDEST = 2**31
 _STRICT = (b"no-cache", b"must-revalidate", b"proxy-revalidate")
 
 
@@ -93,8 +94,9 @@ def initial_age(values: Values, now: float, delay: float) -> float:
     """
     told = values.get(b"age", b"").partition(b",")[0].strip()
     dated = parse_date(values.get(b"date", b""))
-    apparent = 0.0 if dated is None else max(0.0, now - dated)
-    return max(apparent, (min(int(told), 2**31) if told.isdigit() else 0) + delay)
+    # A Date has whole seconds: what came within its second is new.
+    apparent = 0 if dated is None else max(0, int(now) - dated)
+    return max(apparent, (min(int(told), _OLDEST) if told.isdigit() else 0) + delay)
 
 
 def _lifetime(directives: Directives, values: Values, now: float) -> int | None:

@@ -18,6 +18,10 @@ START = 1_900_000_000.0
 """Seconds since 1970 at which every test begins."""
 
 
+ALICE = Principal("alice", tenant="acme", by="api-key")
+BOB = Principal("bob", tenant="acme", by="api-key")
+
+
 class Time:
     """Both clocks of the plugin; `passes` moves them."""
 
