@@ -136,7 +136,6 @@ class Fetch:
         fields = self._parts.rules.freshened(old, news)
         if fields is None:
             return None
-        told.close()
         values = by_name(fields)
         variant = self._keeper.variant(values)
         entry = self._keeper.made(variant or (), old.status, old.reason, fields, began)
