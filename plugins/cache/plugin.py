@@ -102,13 +102,16 @@ class Cache(Plugin):
 
     def __call__(self, request: web.BaseRequest, handler: Handler) -> Awaitable[Answer]:
         exchange = request[EXCHANGE]
-        method = exchange.outgoing.method
+        method, place = exchange.outgoing.method, self._place(exchange)
+        if method in _SAFE or not place[0]:
+            return handler(request)
         if method in _READ:
-            asked = read(request, exchange, self._place(exchange), self._credentials)
+            asked = read(request, exchange, place, self._credentials)
             return handler(request) if asked is None else self._answer(request, handler, asked)
-        return handler(request) if method in _SAFE else self._change(request, handler)
+        return self._change(request, handler)
 
     def _place(self, exchange: Exchange) -> tuple[str, str]:
+        """Return where the route forwards to, "" for the gateway's own pages, and its name."""
         route = exchange.route
         place = self._places.get(route)
         if place is None:

@@ -96,7 +96,7 @@ def _kept(
     return frozenset(name for name in names if text(name) in state.response.headers)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _conditions(etag: bytes | None, modified: bytes | None) -> Conditions:
     """Return what the state machine asks by for a stale answer with these validators."""
     seen = {"cache-control": "max-age=0"}

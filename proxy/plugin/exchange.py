@@ -31,7 +31,10 @@ class RouteInfo(Protocol):
 
     @property
     def destination(self) -> str:
-        """Where it forwards to, as text: another text is another server, or another view of it."""
+        """Where it forwards to, as text: another text is another server, or another view of it.
+
+        Empty for what no route took: the gateway's own pages and refusals.
+        """
 
     def path_value(self, name: str, path: str) -> str | None:
         """Return the segment that `{name}` of the route's path stands for, percent-decoded.

@@ -37,6 +37,18 @@ async def test_plugins_further_out_run_on_a_hit_and_those_further_in_do_not(
     assert len(upstream.seen) == 1
 
 
+async def test_the_gateways_own_pages_and_refusals_are_nothing_to_store(
+    gateway: MakeGateway, upstream: RecordingUpstream
+) -> None:
+    text = file_of(upstream.url, "{default_ttl: 60s}") + "gateway: {expose: {health: any}}\n"
+    running = await gateway(text)
+    for path, status in (("/health", 200), ("/nowhere", 404)):
+        for _ in range(2):
+            reply = await running.get(path)
+            assert (reply.status, status_of(reply)) == (status, "")
+    assert await metric(running, "brain_cache_entries") == 0
+
+
 async def test_a_reload_keeps_what_is_stored(
     gateway: MakeGateway, upstream: RecordingUpstream
 ) -> None:
