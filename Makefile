@@ -18,7 +18,7 @@ help:
 	@echo 'make check    format, lint, types, and the shipped routes.yaml'
 	@echo 'make bench    measure beside nginx, HAProxy, Envoy and Caddy'
 	@echo 'make format   format the code'
-	@echo 'make lock     write requirements.lock anew'
+	@echo 'make lock     write the requirements*.lock files anew'
 	@echo 'make clean    remove what was made'
 
 test: $(STAMP)
@@ -38,12 +38,19 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 
 # Hashes and versions only: no index address is written.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --no-header
+RUNTIME := --extra compress --extra tracing
+
 lock: $(STAMP)
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-header --extra compress --extra tracing \
-	  --extra test --extra dev --extra bench \
+	$(COMPILE) $(RUNTIME) --extra testing --extra test --extra dev --extra bench \
 	  --output-file requirements.lock pyproject.toml
+	# Of these versions: what the image runs, and what builds its wheel.
+	$(COMPILE) $(RUNTIME) --constraint requirements.lock \
+	  --output-file requirements-image.lock pyproject.toml
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+	  | $(COMPILE) --constraint requirements.lock --output-file requirements-build.lock -
 
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'

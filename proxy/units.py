@@ -93,6 +93,22 @@ def parse_percent(text: str) -> float:
     return float(found[1]) / 100
 
 
+def duration_text(seconds: float) -> str:
+    """Return seconds as they are written in the largest unit that divides them: 600.0 is `10m`."""
+    for unit in ("d", "h", "m"):
+        if seconds and seconds % _SECONDS[unit] == 0:
+            return f"{seconds / _SECONDS[unit]:g}{unit}"
+    return f"{seconds:g}s" if seconds >= 1 or not seconds else f"{seconds * 1000:g}ms"
+
+
+def size_text(size: int) -> str:
+    """Return bytes as they are written in the largest unit that divides them: 65536 is `64KiB`."""
+    for unit in ("GiB", "MiB", "KiB"):
+        if size and size % _BYTES[unit] == 0:
+            return f"{size // _BYTES[unit]}{unit}"
+    return f"{size}B"
+
+
 def mended(form: str, value: object) -> str | None:
     """Return how `value` is written in the form `duration`, `timer`, `size`, `rate` or `percent`.
 

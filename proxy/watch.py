@@ -22,7 +22,9 @@ POLL = 2.0
 """Seconds between two looks where no notice comes: network mounts and some containers send none."""
 
 DEBOUNCE_MS = 200
-_LANGUAGE = (".yaml", ".yml")
+_LANGUAGE = (".yaml", ".yml", ".py")
+"""What a new file in a watched folder must end with to matter: it is included, or a plugin."""
+
 _SWAPPED = "..data"
 """The link that Kubernetes puts in another's place when a ConfigMap changes."""
 

@@ -19,14 +19,16 @@ ROOT = Path(__file__).parent.parent
 
 FLOORS = (
     (
-        "errors headers paths templates units timer tasks forwarded rewriting logs log_lines text "
-        "version resources"
+        "codes errors headers paths templates units timer tasks forwarded rewriting logs log_lines "
+        "text version resources"
     ),
     "plugin ports",
     "config",
     "upstream server",
     "runtime",
-    "admin control watch demo workers testing",
+    "admin control watch demo workers explaining scaffold",
+    "hosting",
+    "testing",
     "cli __main__",
 )
 FLOOR = {part: number for number, row in enumerate(FLOORS) for part in row.split()}

@@ -3,14 +3,18 @@
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.units import (
     Rate,
+    duration_text,
     mended,
     parse_duration,
     parse_percent,
     parse_rate,
     parse_size,
+    size_text,
 )
 
 
@@ -99,3 +103,31 @@ def test_what_is_nearly_right_is_written_as_it_should_be(
     form: str, value: object, written: str | None
 ) -> None:
     assert mended(form, value) == written
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0s"),
+        (0.25, "250ms"),
+        (1.0, "1s"),
+        (2.5, "2.5s"),
+        (90.0, "90s"),
+        (600.0, "10m"),
+        (7200.0, "2h"),
+        (86400.0, "1d"),
+    ],
+)
+def test_a_duration_is_written_in_its_largest_whole_unit(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text
+    assert parse_duration(text) == seconds
+
+
+@given(st.integers(0, 999_999_999))
+def test_a_size_is_written_so_that_it_is_read_again(size: int) -> None:
+    assert parse_size(size_text(size)) == size
+
+
+def test_a_size_is_written_in_its_largest_whole_unit() -> None:
+    sizes = (0, 240, 65536, 10 * 1024**2, 1024**3, 1025)
+    assert [size_text(size) for size in sizes] == ["0B", "240B", "64KiB", "10MiB", "1GiB", "1025B"]

@@ -85,7 +85,15 @@ class AccessLog(Plugin):
             await self._sink.flush()
 
     def explain(self, exchange: Exchange) -> list[str]:
-        return [f"writes a line to {self._file} when the exchange is over"]
+        listed = (
+            ("request headers", self._request_headers),
+            ("response headers", self._response_headers),
+            ("query parameters", self._query),
+        )
+        return [
+            f"writes a line to {self._file} when the exchange is over",
+            *(f"with the {what} {', '.join(names)}" for what, names in listed if names),
+        ]
 
     def __call__(self, request: web.BaseRequest, handler: Handler) -> Awaitable[Answer]:
         exchange = request[EXCHANGE]

@@ -59,7 +59,9 @@ class ApiKey(Authenticator):
         places = [f"the header {self._header}"]
         if self._query is not None:
             places.append(f"the query parameter {self._query}")
-        return [f"looks for one of {len(self._entries)} keys in {' or '.join(places)}"]
+        keys = "one key" if len(self._entries) == 1 else f"one of {len(self._entries)} keys"
+        sent = "sent on" if exchange.route.forward_token else "kept from the upstream"
+        return [f"looks for {keys} in {' or '.join(places)}", f"a key that is accepted is {sent}"]
 
     async def authenticate(self, request: web.BaseRequest) -> Principal | None:
         in_header = request.headers.getall(self._header, [])

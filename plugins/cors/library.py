@@ -61,6 +61,9 @@ class OnePolicy(AbstractRouterAdapter):
     def is_cors_enabled_on_request(self, request: web.BaseRequest) -> bool:
         return True
 
+    def lets_in(self, origin: str, method: str) -> bool:
+        return method in self._methods and self._origins.allow(origin)
+
     async def get_preflight_request_config(
         self, preflight_request: web.BaseRequest, origin: str, requested_method: str
     ) -> Config:
@@ -90,6 +93,10 @@ class Library:
         config.add(self, {"*": options})
         self._prepare = application.on_response_prepare
         self._prepare.freeze()
+
+    def lets_in(self, origin: str, method: str) -> bool:
+        """Tell whether a page of `origin` may send `method` here."""
+        return self._policy.lets_in(origin, method)
 
     def is_preflight(self, request: web.BaseRequest) -> bool:
         return self._policy.is_preflight_request(request)

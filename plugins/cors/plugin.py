@@ -61,9 +61,24 @@ class Cors(Plugin):
             )
 
     def explain(self, exchange: Exchange) -> list[str]:
+        origin = exchange.outgoing.header(hdrs.ORIGIN)
+        if origin is None:
+            return [self._policy()]
+        asked = exchange.outgoing.header(REQUEST_METHOD)
+        if exchange.method == "OPTIONS" and asked is not None:
+            return [self._policy(), self._of_preflight(origin, asked)]
+        verb = "may" if self._origins.allow(origin) else "may not"
+        return [self._policy(), f"this page, of {origin}, {verb} read the answer"]
+
+    def _policy(self) -> str:
         if not self._origins:
-            return ["no other site may read answers"]
-        return [f"pages of {', '.join(self._origins.listed)} may read answers"]
+            return "no other site may read answers"
+        return f"pages of {', '.join(self._origins.listed)} may read answers"
+
+    def _of_preflight(self, origin: str, method: str) -> str:
+        if self._library.lets_in(origin, method):
+            return f"answers this preflight itself: {origin} may send {method}"
+        return f"refuses this preflight with 403 origin_refused: {origin} may not send {method}"
 
     async def __call__(self, request: web.BaseRequest, handler: Handler) -> Answer:
         origin = request.headers.get(hdrs.ORIGIN)

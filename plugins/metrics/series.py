@@ -7,8 +7,6 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
-from prometheus_client.utils import floatToGoString
-
 Answered = tuple[str, int, str]
 """Method, first digit of the status (0: the connection broke before a head), error code or ""."""
 
@@ -33,6 +31,8 @@ class Distribution:
 
     def cumulative(self) -> Iterator[tuple[str, int]]:
         """Yield the bound as Prometheus writes it, and how many were not above it."""
+        from prometheus_client.utils import floatToGoString  # long imported when a scrape comes
+
         bounds = (*self.bounds, math.inf)
         names = [floatToGoString(bound) for bound in bounds]  # type: ignore[no-untyped-call]
         return zip(names, accumulate(self.counts), strict=True)

@@ -6,21 +6,18 @@ What stands as `${NAME}` in the files stays so: the value belongs to the environ
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
 from proxy.config.hiding import is_telling_name
-from proxy.config.masking import MASK, without_userinfo
+from proxy.config.masking import MASK, without_literals, without_userinfo
 from proxy.config.models import Address, Config, Gateway, Limits, Log, Timeouts, UpstreamSpec
 
 Over = Mapping[str, Mapping[str, object]]
 """What the command line and `BRAIN_*` put over the files, by section and key."""
 
-_REFERENCE = re.compile(r"(\$\{[A-Z_][A-Z0-9_]*|\$\{[a-z][^{}]*)(:-[^{}]*|)\}")
-_HARMLESS = re.compile(r"[ ,:;]*|(?:Bearer|Basic|Token|token) ")
 _OF_UPSTREAMS = ("concurrent", "queue", "keepalive", "max_age", "resolve_ttl")
 
 
@@ -87,15 +84,4 @@ def _masked(name: str, value: Any, private: frozenset[str]) -> Any:
         return value
     if value in private:
         return MASK
-    return _without_literals(value) if is_telling_name(name) else without_userinfo(value)
-
-
-def _without_literals(text: str) -> str:
-    """Keep the references of a credential and a scheme before them, as in `Bearer ${TOKEN}`."""
-    references = [f"{found[1]}{found[2] and f':-{MASK}'}}}" for found in _REFERENCE.finditer(text)]
-    if not references:
-        return MASK
-    shown = iter(references)
-    literals = _REFERENCE.split(text)[:: _REFERENCE.groups + 1]
-    hidden = [each if _HARMLESS.fullmatch(each) else MASK for each in literals]
-    return "".join(each + next(shown, "") for each in hidden)
+    return without_literals(value) if is_telling_name(name) else without_userinfo(value)

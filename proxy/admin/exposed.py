@@ -15,21 +15,28 @@ from proxy.plugin.context import OwnHandler
 from proxy.plugin.exchange import EXCHANGE
 
 Rule = Exposure | tuple[str, ...]
+Reader = Callable[[str], bool]
+"""Whether an address may read a page."""
 
 
 def public_pages(pages: Pages, gateway: Gateway) -> dict[tuple[str, str], OwnHandler]:
     """Return the handlers of the exposed pages by method and path."""
-    handlers = {name: _handler(pages.by_name[name], rule) for name, rule in gateway.expose.items()}
     return {
-        (method, f"/{name}"): handler
-        for name, handler in handlers.items()
+        (method, path): _handler(pages.by_name[path[1:]], allowed)
+        for (method, path), allowed in readers(gateway).items()
+    }
+
+
+def readers(gateway: Gateway) -> dict[tuple[str, str], Reader]:
+    """Return by method and path of each exposed page which addresses may read it."""
+    return {
+        (method, f"/{name}"): _allowed(rule)
+        for name, rule in gateway.expose.items()
         for method in ("GET", "HEAD")
     }
 
 
-def _handler(show: Show, rule: Rule) -> OwnHandler:
-    allowed = _allowed(rule)
-
+def _handler(show: Show, allowed: Reader) -> OwnHandler:
     async def answer(request: web.BaseRequest) -> Answer:
         # To all others the page is not there: its existence is nobody's business.
         if not allowed(request[EXCHANGE].client.address):
@@ -45,7 +52,7 @@ def _handler(show: Show, rule: Rule) -> OwnHandler:
     return answer
 
 
-def _allowed(rule: Rule) -> Callable[[str], bool]:
+def _allowed(rule: Rule) -> Reader:
     if rule is Exposure.ANY:
         return _anybody
     if rule is Exposure.PRIVATE:

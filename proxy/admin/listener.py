@@ -63,9 +63,11 @@ def _own_host_only(host: str) -> Middleware:
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         named = _host_of(request.headers.get("Host", ""))
         if not (named == host.lower() or "." not in named or _is_address(named)):
-            error = GatewayError("bad_host")
+            error = GatewayError("host_refused")
             body = problem_body(error, request_id="", service=None)
-            return web.Response(status=403, body=body, content_type="application/problem+json")
+            return web.Response(
+                status=error.status, body=body, content_type="application/problem+json"
+            )
         return await handler(request)
 
     return check

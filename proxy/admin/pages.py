@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy.admin.effective import Over, effective, overridden
-from proxy.admin.private import private_values
 from proxy.config.models import Config
+from proxy.config.private import private_values
 from proxy.runtime.gateway import Gateway
 from proxy.runtime.probing import Prober
 from proxy.runtime.snapshot import Snapshot

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from proxy.cli.hosting import Host
+    from proxy.hosting import Host
 
 REMEDIES = {
     "listen": "try: brain demo --listen 127.0.0.1:8081",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as in `proxy`: `typing` is not imported for it
 if TYPE_CHECKING:
     import click
 
@@ -14,7 +14,10 @@ COMMANDS = {
     "demo": "Serve the shipped routes.yaml with stand-in services.",
     "check": "Check FILE… offline.",
     "routes": "Print the compiled table of routes.",
+    "explain": "Explain what would become of one request, offline.",
+    "plugin": "Begin a plugin, or list those that are installed.",
     "schema": "Print the language's JSON Schema with the installed plugins in it.",
+    "errors": "Print the error codes and what to do about each.",
     "reload": "Make a running gateway load its files again.",
     "status": "Show what a running gateway does.",
 }

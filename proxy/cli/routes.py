@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from proxy.cli.columns import aligned
+
 if TYPE_CHECKING:
-    from proxy.config.models import Config, Match, RouteSpec, ValueTest
+    from proxy.config.models import Config, RouteSpec
 
 COLUMNS = ("match", "upstream", "access", "chain", "place")
 
@@ -35,32 +37,19 @@ def routes(files: tuple[str, ...], as_json: bool) -> None:
 
 def table(config: Config) -> Iterator[dict[str, Any]]:
     """Yield a row for each route under each of its prefixes, as listed; the fallback last."""
+    from proxy.config.matching import as_text
+
     for route in (*config.routes, *([config.fallback] if config.fallback else ())):
         for prefix in route.prefixes:
             yield {
                 "name": route.name,
                 "service": route.service,
-                "match": _match(prefix, route.match),
+                "match": as_text(prefix, route.match),
                 "upstream": _upstream(config, route),
                 "access": _access(config, route),
                 "chain": [config.entries[index].identity for index in route.chain],
                 "place": f"{route.place.file}:{route.place.line}",
             }
-
-
-def _match(prefix: str, match: Match) -> str:
-    parts = [",".join(sorted(match.methods)) or "*", f"{prefix}{match.path.text}"]
-    parts += [f"host={','.join(match.hosts)}"] * bool(match.hosts)
-    parts += [_test("header", test) for test in match.headers]
-    parts += [_test("query", test) for test in match.query]
-    return " ".join(parts)
-
-
-def _test(kind: str, test: ValueTest) -> str:
-    if not test.present:
-        return f"{kind}:{test.name} absent"
-    value = "*" if test.value is None else f"{test.value}{'*' * test.prefix}"
-    return f"{kind}:{test.name}={value}"
 
 
 def _upstream(config: Config, route: RouteSpec) -> str:
@@ -89,8 +78,7 @@ def _access(config: Config, route: RouteSpec) -> str:
 def _aligned(rows: Sequence[dict[str, Any]]) -> str:
     lines = [tuple(column.upper() for column in COLUMNS)]
     lines += [tuple(_cell(row[column]) for column in COLUMNS) for row in rows]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(COLUMNS))]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    return aligned(lines)
 
 
 def _cell(value: Any) -> str:

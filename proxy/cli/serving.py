@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import click
 
-from proxy.cli.hosting import REMEDIES, Host, run_loop
 from proxy.cli.overrides import Overrides
 from proxy.config.addresses import parse_listen
 from proxy.config.load import load
 from proxy.config.models import Address, Log
 from proxy.errors import ConfigError
+from proxy.hosting import REMEDIES, Host, run_loop
 from proxy.logs import Logs
 from proxy.plugin.catalog import Catalog
 from proxy.runtime.told import Refused, log_told, told

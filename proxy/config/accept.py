@@ -17,7 +17,10 @@ from proxy.plugin.options import is_type, types_of
 Schema = Mapping[str, Any]
 
 _ANNOTATIONS = frozenset(
-    {"$schema", "$id", "$comment", "title", "description", "default", "examples", "definitions"}
+    {
+        *("$schema", "$id", "$comment", "title", "description", "default", "examples"),
+        *("definitions", "writeOnly"),
+    }
 )
 
 

@@ -18,6 +18,7 @@ from proxy.config.violations import violations
 from proxy.config.work import Work
 from proxy.errors import ConfigError
 from proxy.plugin.base import Plugin
+from proxy.plugin.dropins import DropInError
 from proxy.plugin.options import convert
 from proxy.plugin.stages import Stage
 from proxy.templates import Template
@@ -82,6 +83,8 @@ class Entries:
             hint = nearest(entry.plugin, registry.catalog) or _installed(registry.catalog)
             message = f"there is no plugin '{entry.plugin}'"
             self._work.report.error(Code.UNKNOWN_PLUGIN, message, span, hint)
+        except DropInError:
+            pass  # told at its own line
         except ConfigError as error:
             self._work.report.error(Code.PLUGIN_REFUSES, str(error), span, error.hint)
         return None

@@ -7,16 +7,16 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from proxy.config.chain import Chains
-from proxy.config.codes import Code
 from proxy.config.coerce import coerce
 from proxy.config.collisions import Collisions
 from proxy.config.dangers import warn_of_dangers
 from proxy.config.diagnostics import Diagnostic, Report, Severity
+from proxy.config.dropins import read_dropins
 from proxy.config.entries import Entries
 from proxy.config.files import Reader
 from proxy.config.hiding import hide, hide_by_name
@@ -40,13 +40,15 @@ class Loaded:
     """What came of loading: `config` is None exactly when there is an error among `diagnostics`.
 
     `files` are all that were read, in order; `services` is how many were named, good or bad, None
-    where the files could not be read as far as that.
+    where the files could not be read as far as that. `root` is the tree with the places of all
+    values, for who asked to keep it.
     """
 
     config: Config | None
     diagnostics: tuple[Diagnostic, ...]
     files: tuple[str, ...] = ()
     services: int | None = None
+    root: Tree | None = None
 
     @property
     def failed(self) -> bool:
@@ -74,16 +76,19 @@ def load(
     environment: Mapping[str, str],
     catalog: Catalog,
     run_plugins: bool = True,
+    keep_tree: bool = False,
 ) -> Loaded:
     """Read, lay over each other, check and compile `files`. Never raises for what is in them.
 
     `run_plugins` False imports no plugin: options are then checked by the schemas that are shipped,
-    and what can't be known of other plugins is not concluded from.
+    and what can't be known of other plugins is not concluded from. `keep_tree` is for who explains
+    where a value comes from: whoever serves would only hold the memory.
     """
     with _without_collections():
-        return _load(
+        loaded = _load(
             [str(name) for name in files], environment, Registry(catalog, run_plugins=run_plugins)
         )
+    return loaded if keep_tree else replace(loaded, root=None)
 
 
 @contextmanager
@@ -109,12 +114,22 @@ def _load(files: Sequence[str], environment: Mapping[str, str], registry: Regist
     if tree is None:
         _hide(reader, report)
         return Loaded(None, tuple(report), names)
-    work = Work(tree, plain(tree), environment, registry, report, complete=reader.complete)
-    config = _compile(work, names, tuple(reader.folders))
+    work = Work(
+        tree,
+        plain(tree),
+        environment,
+        registry,
+        report,
+        complete=reader.complete,
+        sources=len(reader.sources),
+    )
+    read_dropins(work)
+    folders = [*reader.folders, *([work.plugins_folder] if work.plugins_folder else ())]
+    config = _compile(work, names, tuple(folders))
     _hide(reader, report, work)
     services = work.data.get("services")
     count = len(services) if isinstance(services, dict) else 0
-    return Loaded(None if report.failed else config, tuple(report), names, count)
+    return Loaded(None if report.failed else config, tuple(report), names, count, tree)
 
 
 def _hide(reader: Reader, report: Report, work: Work | None = None) -> None:
@@ -142,7 +157,6 @@ def _compile(work: Work, names: tuple[str, ...], folders: tuple[str, ...]) -> Co
     work.mark_broken(violations(language(), work.data, work.root, (), work.report).broken)
     gateway = compile_gateway(work)
     log = compile_log(work)
-    _check_plugins_dir(work)
     entries, upstreams = Entries(work), Upstreams(work)
     levels = Levels(work, Chains(work, entries))
     routes = Routes(work, levels, upstreams, gateway.base_path)
@@ -163,25 +177,8 @@ def _compile(work: Work, names: tuple[str, ...], folders: tuple[str, ...]) -> Co
         effective=json.dumps(_effective(work.root), default=str),
         watched=(*names, *work.read_files),
         watched_folders=folders,
+        dropins=work.dropins,
     )
-
-
-def _check_plugins_dir(work: Work) -> None:
-    """Refuse a folder that holds plugins, since nothing loads them yet: none is left out."""
-    given = work.get("plugins_dir")
-    if given is None:
-        return
-    folder, span = Path(work.relative(("plugins_dir",), given)), work.value("plugins_dir")
-    try:
-        found = sorted(path.name for path in folder.iterdir() if path.suffix == ".py")
-    except (OSError, ValueError):
-        work.report.error(Code.FILES, f"'{given}' is no folder that can be read", span)
-        return
-    if found:
-        message = (
-            f"'{given}' holds {found[0]}: plugins in a folder are not available in this version"
-        )
-        work.report.error(Code.LATER, message, span, "install them, or name them with 'use'")
 
 
 def _revision(work: Work) -> str:

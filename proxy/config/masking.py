@@ -19,6 +19,22 @@ def without_userinfo(text: str) -> str:
     return _USERINFO.sub(MASK, text) if "@" in text else text
 
 
+# A whole reference of the environment's, with its default, or of a request's values.
+_REFERENCE = re.compile(r"(\$\{[A-Z_][A-Z0-9_]*|\$\{[a-z][^{}]*)(:-[^{}]*|)\}")
+_HARMLESS = re.compile(r"[ ,:;]*|(?:Bearer|Basic|Token|token) ")
+
+
+def without_literals(text: str) -> str:
+    """Keep the references of a credential and a scheme before them, as in `Bearer ${TOKEN}`."""
+    references = [f"{found[1]}{found[2] and f':-{MASK}'}}}" for found in _REFERENCE.finditer(text)]
+    if not references:
+        return MASK
+    shown = iter(references)
+    literals = _REFERENCE.split(text)[:: _REFERENCE.groups + 1]
+    hidden = [each if _HARMLESS.fullmatch(each) else MASK for each in literals]
+    return "".join(each + next(shown, "") for each in hidden)
+
+
 def masked(text: str, hidden: Iterable[Range], start: int, length: int) -> tuple[str, int, int]:
     """Return a line as it is shown, and where `length` columns from `start` stand in it."""
     ranges = _joined([*hidden, *(found.span() for found in _USERINFO.finditer(text))])

@@ -26,6 +26,22 @@ def _several(given: Any) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
 
+def as_text(prefix: str, match: Match) -> str:
+    """Return a match under a prefix in one line: methods, path, then the other predicates."""
+    parts = [",".join(sorted(match.methods)) or "*", f"{prefix}{match.path.text}"]
+    parts += [f"host={','.join(match.hosts)}"] * bool(match.hosts)
+    parts += [_test("header", test) for test in match.headers]
+    parts += [_test("query", test) for test in match.query]
+    return " ".join(parts)
+
+
+def _test(kind: str, test: ValueTest) -> str:
+    if not test.present:
+        return f"{kind}:{test.name} absent"
+    value = "*" if test.value is None else f"{test.value}{'*' * test.prefix}"
+    return f"{kind}:{test.name}={value}"
+
+
 def covers(wide: Match, narrow: Match) -> bool:
     """Say whether `wide` takes every request that `narrow` would, their paths being the same."""
     return (

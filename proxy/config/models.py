@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from proxy.config.process_models import Address as Address
 from proxy.config.process_models import Exposure as Exposure
@@ -24,6 +24,9 @@ from proxy.config.process_models import Log as Log
 from proxy.config.process_models import ServerLimits as ServerLimits
 from proxy.config.process_models import ServerTimeouts as ServerTimeouts
 from proxy.config.process_models import Shutdown as Shutdown
+
+if TYPE_CHECKING:
+    from proxy.plugin.dropins import DropIn
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +243,8 @@ class Config:
     `global_chain` is what a request runs through that no route takes: the outer entries without
     their authenticate, authorize, hook and credentials stages. `effective` is the tree as merged
     from all files with `${NAME}` as written, for /config: JSON text, which crosses from the loading
-    process and is kept at no cost. `watched` are the files it came from, `watched_folders` those in
+    process and is kept at no cost. `dropins` are the files of `plugins_dir` as they were read: what
+    was checked is what runs. `watched` are the files it came from, `watched_folders` those in
     which a new file would be included; one that is not there yet is named too.
     """
 
@@ -256,3 +260,4 @@ class Config:
     effective: str
     watched: tuple[str, ...]
     watched_folders: tuple[str, ...] = ()
+    dropins: tuple[DropIn, ...] = ()

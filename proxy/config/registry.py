@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from proxy.config.schema import Schema, read_schema
 from proxy.errors import ConfigError
 from proxy.plugin.base import Authenticator, Plugin
 from proxy.plugin.catalog import Catalog
+from proxy.plugin.dropins import DropIn, DropInError
 from proxy.plugin.stages import Stage
 
 
@@ -32,7 +33,13 @@ class Registry:
         self.catalog = catalog
         self._run = run_plugins
         self._known: dict[tuple[str, bool], Known | ConfigError] = {}
+        self._dropins: dict[str, DropIn] = {}
         self._shipped: Mapping[str, Any] | None = None
+
+    def add(self, dropins: Iterable[DropIn]) -> None:
+        """Know `dropins` too, before anything is looked up."""
+        self._dropins = {each.name: each for each in dropins}
+        self.catalog = self.catalog.with_dropins(self._dropins.values())
 
     def get(self, name: str, *, use: bool = False) -> Known:
         """Return what is known of a name, or of `module:attr` with `use`.
@@ -61,8 +68,11 @@ class Registry:
             return self._unseen(name)
         try:
             found = checked(name, self.catalog.use(name) if use else self.catalog.get(name))
-        except ConfigError as error:
+        except DropInError as error:
             return error
+        except ConfigError as error:
+            dropin = None if use else self._dropins.get(name)
+            return error if dropin is None else DropInError(str(error), dropin.file, 1, error.hint)
         return Known(found.schema, found.stage, issubclass(found, Authenticator), found)
 
     def _unseen(self, name: str) -> Known:

@@ -14,6 +14,7 @@ from proxy.config.registry import Registry
 from proxy.config.source import Span
 from proxy.config.tree import Mapping as Tree
 from proxy.config.tree import Path, key_span, span_of
+from proxy.plugin.dropins import DropIn
 
 
 @dataclass
@@ -23,7 +24,8 @@ class Work:
     `complete` is False where an included file could not be read. `broken` holds the paths of which
     the structure is wrong, and all above them: what is at or above such a path can't be compiled.
     `read_files` are further files that the configuration consists of. `spans` leads from places that
-    were kept back to the text; `named` are those of routes with a name.
+    were kept back to the text; `named` are those of routes with a name. `sources` counts the files
+    of the language; `dropins` and `plugins_folder` are what `plugins_dir` holds and which it is.
     """
 
     root: Tree
@@ -36,6 +38,9 @@ class Work:
     read_files: dict[str, bytes] = field(default_factory=dict)
     spans: dict[Place, Span] = field(default_factory=dict)
     named: set[Place] = field(default_factory=set)
+    sources: int = 0
+    dropins: tuple[DropIn, ...] = ()
+    plugins_folder: str | None = None
 
     def mark_broken(self, paths: Collection[Path]) -> None:
         """Remember `paths` and all above them."""

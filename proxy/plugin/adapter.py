@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
-
-from aiohttp import web
+from typing import TYPE_CHECKING, Any
 
 from proxy.errors import ConfigError
-from proxy.plugin.answer import Answer
 from proxy.plugin.base import Handler, Plugin
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from proxy.plugin.exchange import Exchange
 
 
 def adapt_middleware(found: Callable[..., Any], reference: str) -> type[Plugin]:
@@ -20,6 +22,7 @@ def adapt_middleware(found: Callable[..., Any], reference: str) -> type[Plugin]:
     middleware itself; anything else is a factory, called once with the options, that returns one.
     Raises ConfigError when a middleware is given options, or a factory returns none.
     """
+    from proxy.plugin.answer import Answer  # aiohttp comes with it, for a file that names one
 
     class Adapted(Plugin):
         schema = {"type": "object", "description": f"Keyword arguments of {reference}."}
@@ -30,6 +33,9 @@ def adapt_middleware(found: Callable[..., Any], reference: str) -> type[Plugin]:
             self._middleware = found if _is_middleware(found) else found(**options)
             if not callable(self._middleware):
                 raise ConfigError(f"'{reference}' is a factory that returned no middleware")
+
+        def explain(self, exchange: Exchange) -> list[str]:
+            return ["an aiohttp middleware, which can't say what it does"]
 
         async def __call__(self, request: web.BaseRequest, handler: Handler) -> Answer:
             return Answer.of(await self._middleware(request, handler))

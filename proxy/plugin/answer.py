@@ -57,7 +57,7 @@ class Answer(web.StreamResponse):
     _content: bytes | None = None
     _download: Download | None = None
     _stream: AsyncIterator[bytes] | None = None
-    taps: tuple[Tap, ...] = ()
+    _taps: tuple[Tap, ...] = ()
 
     def __init__(
         self,
@@ -256,7 +256,9 @@ class Answer(web.StreamResponse):
         if self._stream is None:
             content, download = self._content, self._download
             if content is None and download is not None:
-                self._stream = tapped(aiter(download), self.taps) if self.taps else aiter(download)
+                self._stream = (
+                    tapped(aiter(download), self._taps) if self._taps else aiter(download)
+                )
             else:
                 self._stream = chained([content] if content else [])
         return self._stream
@@ -281,7 +283,12 @@ class Answer(web.StreamResponse):
             tap.feed(self._content)
             tap.end()
         else:
-            self.taps += (tap,)
+            self._taps += (tap,)
+
+    @property
+    def taps(self) -> tuple[Tap, ...]:
+        """Who is shown the body on its raw way to the client."""
+        return self._taps
 
     async def read(self, limit: int) -> bytes:
         """Return the whole body, its Content-Encoding undone; it stays sendable as it was.

@@ -6,17 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from aiohttp import web
-
 from proxy.plugin.stages import Stage
 
 if TYPE_CHECKING:
+    from aiohttp import web
+
     from proxy.plugin.answer import Answer
     from proxy.plugin.context import PluginContext
     from proxy.plugin.exchange import Exchange
     from proxy.plugin.principal import Principal
 
-Handler = Callable[[web.BaseRequest], Awaitable["Answer"]]
+Handler = Callable[["web.BaseRequest"], Awaitable["Answer"]]
 """The rest of the chain: takes the request, always returns an Answer."""
 
 

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Iterator
+from copy import copy
 from importlib.metadata import EntryPoint, entry_points
 from traceback import walk_tb
-from typing import Any
+from typing import Any, NamedTuple
 
 from proxy.errors import ConfigError
 from proxy.plugin.adapter import adapt_middleware
 from proxy.plugin.base import Plugin
+from proxy.plugin.dropins import NAMESPACE, DropIn, DropInError, begin_anew, class_of
 
 GROUP = "brain_gateway.plugins"
+
+
+class Origin(NamedTuple):
+    """Where a plugin comes from: a distribution and its version, or a file of `plugins_dir`."""
+
+    where: str
+    version: str | None
 
 
 class Catalog:
@@ -28,23 +37,56 @@ class Catalog:
             known = self._points.setdefault(point.name, [])
             if all(point.value != other.value for other in known):
                 known.append(point)
+        self._dropins: dict[str, DropIn] = {}
         self._classes: dict[str, type[Plugin]] = {}
 
+    def with_dropins(self, dropins: Iterable[DropIn]) -> Catalog:
+        """Return a catalog that has `dropins` too, in place of those of any earlier load."""
+        dropins = tuple(dropins)
+        begin_anew(dropins)
+        fresh = copy(self)
+        fresh._take(dropins)  # noqa: SLF001  a copy of its own kind
+        return fresh
+
+    def _take(self, dropins: tuple[DropIn, ...]) -> None:
+        kept = self._classes.items()
+        self._classes = {
+            reference: found
+            for reference, found in kept
+            if reference not in self._dropins and not _is_private(reference)
+        }
+        self._dropins = {each.name: each for each in dropins if not each.helps}
+
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._points))
+        return iter(sorted({*self._points, *self._dropins}))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._points
+        return name in self._points or name in self._dropins
 
     def get(self, name: str) -> type[Plugin]:
         """Return the class that `name` means.
 
         Raises KeyError for a name that nothing installs; ConfigError when two distributions claim
-        it, when its import fails, or when it is not a Plugin.
+        it, when its import fails, or when it is not a Plugin; DropInError for a drop-in of which
+        the like is true.
         """
         if name not in self._classes:
-            self._classes[name] = self._load(name, self._points[name])
+            dropin = self._dropins.get(name)
+            if dropin is None:
+                self._classes[name] = self._load(name, self._points[name])
+            else:
+                self._classes[name] = self._load_dropin(dropin)
         return self._classes[name]
+
+    def origin(self, name: str) -> Origin:
+        """Return where the plugin `name` comes from. Raises KeyError for a name of no plugin."""
+        if name in self._dropins:
+            return Origin(self._dropins[name].file, None)
+        dist = self._points[name][0].dist
+        return Origin(self._owners(name), None if dist is None else dist.version)
+
+    def _owners(self, name: str) -> str:
+        return " and ".join(sorted(_owner(point) for point in self._points[name]))
 
     def named(self, name: str, use: str | None) -> type[Plugin]:
         """Return the class of an entry: `use` as `module:attr` where given, else the entry point."""
@@ -61,12 +103,25 @@ class Catalog:
 
     def _load(self, name: str, points: list[EntryPoint]) -> type[Plugin]:
         if len(points) > 1:
-            owners = " and ".join(sorted(_owner(point) for point in points))
-            raise ConfigError(f"two distributions install a plugin '{name}': {owners}")
+            raise ConfigError(f"two distributions install a plugin '{name}': {self._owners(name)}")
         found = _import(points[0].value)
         if not (isinstance(found, type) and issubclass(found, Plugin)):
             raise ConfigError(f"plugin '{name}' ({points[0].value}) is not a Plugin class")
         return found
+
+    def _load_dropin(self, dropin: DropIn) -> type[Plugin]:
+        if dropin.name in self._points:
+            raise DropInError(
+                f"a plugin '{dropin.name}' is installed already, by {self._owners(dropin.name)}",
+                dropin.file,
+                1,
+                "give this file another name",
+            )
+        return class_of(dropin)
+
+
+def _is_private(reference: str) -> bool:
+    return reference.partition(":")[0].partition(".")[0] == NAMESPACE
 
 
 def _owner(point: EntryPoint) -> str:

@@ -61,13 +61,16 @@ class GatewayStatus:
 class Metrics(Protocol):
     """Get-or-create, so that a reload does not collide with itself. Names get no prefix."""
 
-    def counter(self, name: str, text: str, labels: Iterable[str] = ()) -> Counter: ...
+    def counter(self, name: str, text: str, labels: Iterable[str] = ()) -> Counter:
+        """Return prometheus-client's counter; Prometheus reads it as `name_total`."""
 
-    def gauge(self, name: str, text: str, labels: Iterable[str] = ()) -> Gauge: ...
+    def gauge(self, name: str, text: str, labels: Iterable[str] = ()) -> Gauge:
+        """Return prometheus-client's gauge."""
 
     def histogram(
         self, name: str, text: str, labels: Iterable[str] = (), buckets: Sequence[float] = ()
-    ) -> Histogram: ...
+    ) -> Histogram:
+        """Return prometheus-client's histogram; without `buckets` it has the library's."""
 
     def collector(self, name: str, collector: Collector) -> None:
         """Register a collector; one registered under the same name before is replaced."""

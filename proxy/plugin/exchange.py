@@ -20,10 +20,12 @@ class RouteInfo(Protocol):
     """What a plugin may know of the route that took the request."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The route's name, as in logs and metrics; "-" where no route took the request."""
 
     @property
-    def service(self) -> str | None: ...
+    def service(self) -> str | None:
+        """The service's name, None for a route outside of all."""
 
     @property
     def forward_token(self) -> bool:

@@ -98,8 +98,7 @@ def _caller(
 def _find(snapshot: Snapshot, request: Request, raw_path: str, path: str, host: str) -> Found:
     method = request.method
     if method == "OPTIONS":
-        # A preflight asks for the route that its real request will take.
-        method = request.headers.get("Access-Control-Request-Method", method)
+        method = method_asked_for(request)
     router = snapshot.router
     candidate, certain = router.find(path, method, host, request)
     if candidate is None:
@@ -117,6 +116,14 @@ def _find(snapshot: Snapshot, request: Request, raw_path: str, path: str, host: 
     if certain and request.method != "OPTIONS" and "/_" not in path:
         router.remember(request.method, raw_path, (candidate, path, sent_path))
     return candidate, path, sent_path
+
+
+def method_asked_for(request: Request) -> str:
+    """Return the method that routes are asked for: of a preflight, that of its real request."""
+    method = request.method
+    if method != "OPTIONS":
+        return method
+    return request.headers.get("Access-Control-Request-Method", method)
 
 
 def _nearest(router: Router, path: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from types import CodeType
+from types import CodeType, CoroutineType
 from typing import Any, cast
 
 from aiohttp import web
@@ -69,6 +69,14 @@ async def _link(request: web.BaseRequest, given: Awaitable[Answer], identity: st
     if answer.origin == "plugin":
         answer.origin = identity
     return answer
+
+
+def link_identity(step: CoroutineType[Any, Any, Any]) -> str | None:
+    """Return whose link a suspended coroutine is, None where it is none."""
+    if step.cr_code is not _link.__code__ or step.cr_frame is None:
+        return None
+    identity: str = step.cr_frame.f_locals["identity"]
+    return identity
 
 
 async def _at_once(answer: Answer) -> Answer:

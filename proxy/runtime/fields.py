@@ -36,6 +36,16 @@ _VERDICTS = {
     b"x-brain-hops": HOPS,
 }
 
+_WHY = {
+    DROP: "gateway",
+    CONNECTION: "hop-by-hop",
+    COOKIE: "cookies",
+    HOPS: "forwarding",
+    TRAILERS: "hop-by-hop",
+    LENGTH: "framing",
+    CODING: "framing",
+}
+
 MOST_VERDICTS = 1024
 LONGEST_NAME = 64
 
@@ -108,12 +118,27 @@ class RequestRules:
         special = _VERDICTS.get(name)
         if special is not None:
             return special
+        return PASS if self.why_dropped(name, underscores=underscores) is None else DROP
+
+    def why_dropped(self, name: bytes, *, underscores: bool) -> str | None:
+        """Return in a word why no field of this lower-case name is passed on; None where one may be.
+
+        A cookie is passed on where its route says so, whatever is said here.
+        """
+        if name in _VERDICTS:
+            return _WHY[_VERDICTS[name]]
         twin = name.replace(b"_", b"-")
-        if twin in HOP_BY_HOP or is_forwarding(twin) or is_identity(twin):
-            return DROP
-        if twin in self._protected or twin in _VERDICTS:
-            return DROP
-        return DROP if b"_" in name and not underscores else PASS
+        if twin in HOP_BY_HOP:
+            return "hop-by-hop"
+        if is_forwarding(twin):
+            return "forwarding"
+        if is_identity(twin):
+            return "identity"
+        if twin in self._protected:
+            return "protected"
+        if b"_" in name and (twin in _VERDICTS or not underscores):
+            return "underscore"
+        return None
 
 
 def _wants_trailers(value: bytes) -> bool:

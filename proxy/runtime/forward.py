@@ -45,7 +45,7 @@ async def forward(incoming: web.BaseRequest) -> Answer:
         return refusal(request, request.refused, "forward")
     try:
         route: Route = request.route
-        body = _body_to_send(request.exchange)
+        body = body_to_send(request.exchange)
         upstream = route.upstream
         for earlier in request.leases:
             earlier.end()  # a plugin tries again: the answer that it had is discarded
@@ -53,55 +53,79 @@ async def forward(incoming: web.BaseRequest) -> Answer:
             await upstream.enter(route.timeouts.pool)
         lease = Lease(upstream)
         request.leases += (lease,)
-        target = upstream.choose()
-        head = await _attempt(request, lease, target, body)
-        while head is None:
-            head = await _attempt(request, lease, upstream.choose((target,)), body, last=True)
+        target, last = upstream.choose(), False
+        while True:
+            attempt = Attempt(target.label)
+            request.exchange.attempts.append(attempt)
+            lease.target = target
+            try:
+                sending = _start(request, lease, attempt, body, fresh=last)
+                if sending is not None:
+                    await sending
+                assert lease.connection is not None
+                head = await lease.connection.head_waiter()
+                break
+            except GatewayError as error:
+                if not _tries_again(error, request.exchange, attempt, body, lease, last=last):
+                    raise
+                target, last = upstream.choose((target,)), True
+        attempt.head = perf_counter() - request.exchange.started
+        attempt.status = head.status
         return _answer(request, lease, head)
     except Exception as error:
         return refusal(request, error, "forward")
 
 
-async def _attempt(
-    request: Request, lease: Lease, target: Target, body: Body, *, last: bool = False
-) -> Head | None:
-    """Try one target. Return None when a next try is safe. Raises GatewayError when none is."""
-    exchange = request.exchange
-    attempt = Attempt(target.label)
-    exchange.attempts.append(attempt)
-    lease.target = target
-    try:
-        # 2. a connection
-        attempt.pool = perf_counter() - exchange.started
-        # The last try trusts no idle connection: after a restart all of them are stale.
-        connection = None if last else lease.upstream.reuse(target)
-        if connection is None:
-            connection = await lease.connect(request.route.timeouts, attempt, exchange.started)
-        else:
-            attempt.reused = True
-            lease.connection = connection
-        # 3. and 4. the head and the body
-        sending = _send(request, connection, target, attempt, body)
-        if sending is not None:
-            await sending
-        # 5. the answer's head
-        head = await connection.head_waiter()
-        attempt.head = perf_counter() - exchange.started
-        attempt.status = head.status
-    except GatewayError as error:
-        attempt.code = error.code
-        attempt.end = perf_counter() - exchange.started
-        reason = None if last else _why_again(error, exchange, attempt, body, lease)
-        lease.drop()
-        if reason is None:
-            raise
-        lease.upstream.retries[reason] += 1
-        forget_frames(error)
-        return None
-    return head
+def _start(
+    request: Request, lease: Lease, attempt: Attempt, body: Body, *, fresh: bool
+) -> Coroutine[Any, Any, None] | None:
+    """Take a connection and send: at once where one is idle, else return what does.
+
+    The last try is `fresh`: it trusts no idle connection, since after a restart all are stale.
+    """
+    attempt.pool = perf_counter() - request.exchange.started
+    target = lease.target
+    assert target is not None
+    connection = None if fresh else lease.upstream.reuse(target)
+    if connection is None:
+        return _open(request, lease, target, attempt, body)
+    attempt.reused = True
+    lease.connection = connection
+    return _send(request, connection, target, attempt, body)
 
 
-def _why_again(
+async def _open(
+    request: Request, lease: Lease, target: Target, attempt: Attempt, body: Body
+) -> None:
+    started = request.exchange.started
+    connection = await lease.connect(request.route.timeouts, attempt, started)
+    sending = _send(request, connection, target, attempt, body)
+    if sending is not None:
+        await sending
+
+
+def _tries_again(
+    error: GatewayError,
+    exchange: Exchange,
+    attempt: Attempt,
+    body: Body,
+    lease: Lease,
+    *,
+    last: bool,
+) -> bool:
+    """Note how a try ended and drop its connection. Return whether another one is safe."""
+    attempt.code = error.code
+    attempt.end = perf_counter() - exchange.started
+    reason = None if last else why_again(error, exchange, attempt, body, lease)
+    lease.drop()
+    if reason is None:
+        return False
+    lease.upstream.retries[reason] += 1
+    forget_frames(error)
+    return True
+
+
+def why_again(
     error: GatewayError, exchange: Exchange, attempt: Attempt, body: Body, lease: Lease
 ) -> str | None:
     """Return why one more try is safe, None when it is not (semantics.md, row 25)."""
@@ -132,7 +156,7 @@ def _send(
     route: Route = request.route
     method = exchange.outgoing.method
     connection.begin(method, route.bounds, request.inform, upgrade=request.upgrade)
-    head = _request_head(request, exchange, target, body)
+    head = request_head(request, exchange, target, body)
     if body is not None and (not isinstance(body, bytes) or len(body) > HIGH_WATER):
         connection.write(head)
         return _send_body(request, connection, body, attempt)
@@ -142,7 +166,7 @@ def _send(
     return None
 
 
-def _request_head(request: Request, exchange: Exchange, target: Target, body: Body) -> bytes:
+def request_head(request: Request, exchange: Exchange, target: Target, body: Body) -> bytes:
     outgoing = exchange.outgoing
     host = request.route.spec.host
     if host is None:
@@ -184,7 +208,7 @@ def _length(body: Body) -> int | None:
 # -- 4. the body
 
 
-def _body_to_send(exchange: Exchange) -> Body:
+def body_to_send(exchange: Exchange) -> Body:
     """Return the body, whole where all of it is here: it then goes out with the head in one write.
 
     Raises GatewayError `body_too_large` on an announced length over the limit, before the upstream

@@ -89,15 +89,16 @@ class Gateway:
         if old is not None:
             _refuse_restart_only(old.config, config)
         # A reload may name a plugin for the first time: its import must not stop the loop.
-        await asyncio.to_thread(_import_plugins, self.catalog, config)
+        catalog = await asyncio.to_thread(_import_plugins, self.catalog, config)
         fresh = Snapshot(config, self.shared, self.tasks)
         with collector_paused():
             try:
-                await fresh.build(self.catalog, old, self.status, self.public_pages(config))
+                await fresh.build(catalog, old, self.status, self.public_pages(config))
             except BaseException:
                 await fresh.close()
                 raise
         self._snapshot = fresh
+        self.catalog = catalog
         self.loaded_at = time.time()
         self._follow(config)
         if old is not None:
@@ -143,6 +144,11 @@ class Gateway:
         current = 0 if self._snapshot is None else self._snapshot.in_flight
         return current + self._retired.in_flight
 
+    def serving(self) -> list[ClientConnection]:
+        """Return the connections whose requests are under way, on all snapshots."""
+        current = () if self._snapshot is None else self._snapshot.serving
+        return [*current, *self._retired.serving]
+
     # -- end
 
     async def close(self) -> None:
@@ -159,12 +165,15 @@ def _no_pages(_config: Config) -> PublicPages:
     return {}
 
 
-def _import_plugins(catalog: Catalog, config: Config) -> None:
+def _import_plugins(catalog: Catalog, config: Config) -> Catalog:
+    """Return the catalog that has this configuration's drop-ins, all that it names imported."""
+    catalog = catalog.with_dropins(config.dropins)
     for entry in config.entries:
         catalog.named(entry.plugin, entry.use)
     if config.entries:
         # What any of them may ask for in its setup: it reads /proc when it is imported.
         importlib.import_module("proxy.plugin.metrics")
+    return catalog
 
 
 def _refuse_restart_only(old: Config, new: Config) -> None:

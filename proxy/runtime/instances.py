@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from traceback import walk_tb
 
 from proxy.config.codes import Code
@@ -24,6 +24,12 @@ log = logging.getLogger("brain.plugin")
 RETRY_SETUP_FIRST = 1.0
 RETRY_SETUP_MOST = 30.0
 
+SETUP_WITHIN = 20.0
+"""Seconds that a plugin may take to set up: what takes longer is taken for a dependency that hangs."""
+
+CLOSE_WITHIN = 5.0
+"""Seconds that a plugin may take to close: a shutdown must not wait for ever."""
+
 READY_WITHIN = 2.0
 """Seconds that a plugin may take to say whether it is ready: /ready is asked often."""
 
@@ -39,10 +45,12 @@ class Instances:
         self._dead_retries: dict[str, str] = {}
         self.held: list[Held] = []
 
-    async def build(self, entries: tuple[Entry, ...]) -> None:
-        """Make and set up every entry. Raises ConfigError naming the entry that refused."""
+    async def build(self, entries: tuple[Entry, ...], *, set_up: bool = True) -> None:
+        """Make every entry, and set it up. Raises ConfigError naming the entry that refused."""
         async for entry in in_slices(entries):
             self.held.append(Held(entry.identity, self._make(entry)))
+        if not set_up:
+            return
         async for held, entry in in_slices(zip(self.held, entries, strict=True)):
             context = self._make_context(entry)
             self._contexts.append(context)
@@ -72,7 +80,7 @@ class Instances:
     async def _try_setup(self, held: Held, context: Context) -> None:
         """Set up once. What an attempt made before its dependency was missed is taken back."""
         try:
-            await held.plugin.setup(context)
+            await _within(SETUP_WITHIN, held.plugin.setup(context), "setup")
         except Unavailable as away:
             await context.undo()
             # A new one: what was raised holds the frames of its traceback.
@@ -114,12 +122,26 @@ class Instances:
             await context.stop_tasks()
         async for held in in_slices(reversed(self.held)):
             try:
-                await held.plugin.close()
+                await _within(CLOSE_WITHIN, held.plugin.close(), "close")
+            except Unavailable as late:
+                log.error("plugin '%s': %s", held.identity, late)  # noqa: TRY400  not its own words
             except Exception:
                 log.exception("plugin '%s' failed to close", held.identity)
         async for context in in_slices(reversed(self._contexts)):
             context.release()
         await let_go(self._contexts)
+
+
+async def _within(seconds: float, step: Awaitable[None], name: str) -> None:
+    """Await a step of a plugin's life. Raises Unavailable when it takes longer than `seconds`."""
+    bound = asyncio.timeout(seconds)
+    try:
+        async with bound:
+            await step
+    except TimeoutError as error:
+        if not bound.expired():
+            raise  # the plugin's own
+        raise Unavailable(f"{name}() takes longer than {seconds:g} s") from error
 
 
 async def _reason(held: Held) -> str | None:

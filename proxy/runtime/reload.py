@@ -50,7 +50,7 @@ class Reloader:
         self.files = tuple(files)
         self._environment = dict(environment)
         self._adjust = adjust
-        self._sources = Sources(gateway.catalog)
+        self._sources = Sources(lambda: gateway.catalog)
         self._lock = asyncio.Lock()
         self._seen: object = None
         self._outcome = Outcome(None)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from proxy.runtime.snapshot import Snapshot
 from proxy.tasks import Tasks
+
+if TYPE_CHECKING:
+    from proxy.server.protocol import ClientConnection
 
 log = logging.getLogger("brain.snapshot")
 
@@ -29,6 +33,11 @@ class Retired:
     def in_flight(self) -> int:
         """Requests still on old snapshots."""
         return sum(snapshot.in_flight for snapshot in self._draining)
+
+    @property
+    def serving(self) -> list[ClientConnection]:
+        """The connections whose requests are still on old snapshots."""
+        return [connection for snapshot in self._draining for connection in snapshot.serving]
 
     def add(self, snapshot: Snapshot) -> None:
         """Let `snapshot` finish what it has."""

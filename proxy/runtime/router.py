@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import islice
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from proxy.config.models import Match, ValueTest
 from proxy.errors import GatewayError
@@ -45,6 +45,16 @@ class Candidate:
     match: Match
     plain: bool
     by_line: bool
+
+
+class Miss(NamedTuple):
+    """A predicate that a request fails: `kind` is method, host, header or query.
+
+    `asked` is what would have held: one of several methods or hosts, or a test on values.
+    """
+
+    kind: str
+    asked: frozenset[str] | tuple[str, ...] | ValueTest
 
 
 Known = tuple[Candidate, str, str]
@@ -126,6 +136,12 @@ class Router:
         _refuse_method(found, method, host, request)
         return None, False
 
+    def candidates(self, path: str) -> list[Candidate]:
+        """Return all whose path matches a canonical path, in the order in which `find` asks them."""
+        found: list[Candidate] = []
+        _collect(self._root, _segments(path), 1, found)
+        return sorted(found, key=lambda one: one.rank)
+
     def nearest(self, path: str) -> str:
         """Return the name of a route that `path` may have meant, "" where none is like it."""
         node, named = self._root, ""
@@ -185,6 +201,19 @@ def _collect(node: _Node, segments: list[str], at: int, found: list[Candidate]) 
         _collect(child, segments, at + 1, found)
     if node.any is not None:
         _collect(node.any, segments, at + 1, found)
+
+
+def misses(candidate: Candidate, method: str, host: str, request: Asked) -> list[Miss]:
+    """Return the predicates that keep a candidate from a request; none where it would take it."""
+    match, headers, query = candidate.match, request.headers, request.query
+    found = []
+    if candidate.methods and method not in candidate.methods:
+        found.append(Miss("method", candidate.methods))
+    if match.hosts and not _host_matches(match.hosts, host):
+        found.append(Miss("host", match.hosts))
+    found += [Miss("header", test) for test in match.headers if not _holds(test, headers.getall)]
+    found += [Miss("query", test) for test in match.query if not _holds(test, query.getall)]
+    return found
 
 
 def _takes(candidate: Candidate, method: str, host: str, request: Asked) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from collections.abc import Coroutine
 from time import perf_counter
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from proxy.errors import GatewayError
 from proxy.runtime.begin import unrouted
-from proxy.runtime.marks import marked, owner
+from proxy.runtime.callbacks import finished, marked
 from proxy.runtime.refusal import forget_frames
 from proxy.server import relay
 
@@ -102,19 +101,7 @@ def _finish(snapshot: Snapshot, request: Request) -> None:
     for lease in request.leases:
         lease.end()
     if exchange.callbacks is not None:
-        _call_back(snapshot, exchange)
+        finished(exchange, lambda coroutine, name: snapshot.tasks.spawn(coroutine, name=name))
     exchange.answer = None
     if request.uploads:
         exchange.outgoing.let_go()
-
-
-def _call_back(snapshot: Snapshot, exchange: Exchange) -> None:
-    """Call what asked to be called, the last registered first; one that fails stops no other."""
-    callbacks, exchange.callbacks = exchange.callbacks or [], None
-    for callback in reversed(callbacks):
-        try:
-            result = callback(exchange)
-            if result is not None and inspect.iscoroutine(result):
-                snapshot.tasks.spawn(result, name=f"on_finish of {owner(callback)}")
-        except Exception:
-            log.exception("on_finish of %s failed", owner(callback))

@@ -56,7 +56,7 @@ class Snapshot:
         self.upstreams: dict[UpstreamSpec, Upstream] = {}
         self._own_pages = OwnPages(config.gateway.base_path)
         self.pages = self._own_pages.found
-        self._serving: set[ClientConnection] = set()
+        self.serving: set[ClientConnection] = set()
         self._shared = shared
         self._services: dict[str, tuple[ServiceSpec, Upstream]] = {}
         self._folded: dict[tuple[object, ...], Handler] = {}
@@ -73,8 +73,13 @@ class Snapshot:
         previous: Snapshot | None,
         status: Callable[[], GatewayStatus],
         public_pages: Mapping[tuple[str, str], OwnHandler],
+        *,
+        set_up: bool = True,
     ) -> None:
-        """Compile everything aside of what runs. Raises ConfigError; then call `close`."""
+        """Compile everything aside of what runs. Raises ConfigError; then call `close`.
+
+        Without `set_up` plugins are only made: what comes of it can be looked at, and not served.
+        """
         config = self.config
         known = {} if previous is None else previous.upstreams
         contexts = await asyncio.to_thread(client_contexts, config.upstreams)
@@ -84,7 +89,7 @@ class Snapshot:
         ]
         self._services = {one.name: (one, ordered[one.upstream]) for one in config.services}
         self.instances = Instances(catalog, lambda entry: self._context(entry, status))
-        await self.instances.build(config.entries)
+        await self.instances.build(config.entries, set_up=set_up)
         self._prepare_chains(public_pages)
         async for route in in_slices(config.routes):
             self.router.add(self._route(route, ordered))
@@ -140,44 +145,50 @@ class Snapshot:
 
     def _fold_route(self, spec: RouteSpec) -> Handler:
         held = self.instances.held
+        outside, inside = self.around_caller(spec)
         asked = [held[index] for index in spec.authenticators]
-        around = [held[index] for index in spec.chain if index not in spec.authenticators]
-        outer = [one for one in around if one.plugin.stage <= Stage.AUTHENTICATE]
-        handler = self._fold([one for one in around if one not in outer], never_raises(forward))
+        handler = self._fold([held[index] for index in inside], never_raises(forward))
         if _rewrites_late(spec):
             handler = guarded("rewrite", rewrite_link(handler))
         if spec.access is not Access.PUBLIC:
             if not asked:
                 raise ConfigError(f"{spec.place}: route '{spec.name}' lets anyone in")
             handler = authenticate_link(asked, spec.access, handler)
-        return self._fold(outer, handler)
+        return self._fold([held[index] for index in outside], handler)
+
+    def around_caller(self, spec: RouteSpec) -> tuple[list[int], list[int]]:
+        """Return which entries of a route run before the caller is asked for, and which after."""
+        held = self.instances.held
+        around = [index for index in spec.chain if index not in spec.authenticators]
+        outside = [i for i in around if held[i].plugin.stage <= Stage.AUTHENTICATE]
+        return outside, [index for index in around if index not in outside]
 
     # -- life
 
     @property
     def in_flight(self) -> int:
         """Requests on this snapshot: a connection has one at a time."""
-        return len(self._serving)
+        return len(self.serving)
 
     def enter(self, connection: ClientConnection) -> None:
         """A request begins."""
-        self._serving.add(connection)
+        self.serving.add(connection)
 
     def leave(self, connection: ClientConnection) -> None:
         """A request is over."""
-        self._serving.discard(connection)
-        if self._quiet is not None and not self._serving and not self._quiet.done():
+        self.serving.discard(connection)
+        if self._quiet is not None and not self.serving and not self._quiet.done():
             self._quiet.set_result(None)
 
     async def quiet(self) -> None:
         """Wait until no request is on this snapshot."""
-        if self._serving:
+        if self.serving:
             self._quiet = asyncio.get_running_loop().create_future()
             await self._quiet
 
     def cut(self) -> None:
         """Break the connections whose requests are still on this snapshot."""
-        for connection in list(self._serving):
+        for connection in list(self.serving):
             connection.cut = True
             connection.abort()
 

@@ -192,6 +192,11 @@ class ClientConnection(ReadingSide):
         """The server's tasks."""
         return self._manager.tasks
 
+    @property
+    def serving_task(self) -> asyncio.Task[None] | None:
+        """The task that serves this connection's requests."""
+        return self._task_handler
+
     # -- tunnels
 
     def switch(self, tunnel: Tunnel) -> None:

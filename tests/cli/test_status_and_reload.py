@@ -128,5 +128,5 @@ def test_the_health_check_imports_next_to_nothing(tmp_path: Path) -> None:
     assert done.returncode == 4
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "socket" in imported
-    heavy = {"aiohttp", "asyncio", "click", "yaml", "ssl", "logging", "typing_extensions"}
+    heavy = {"aiohttp", "asyncio", "click", "yaml", "ssl", "logging", "typing", "typing_extensions"}
     assert not imported & heavy

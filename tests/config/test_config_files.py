@@ -241,17 +241,6 @@ def test_include_may_come_from_the_environment(write: Any) -> None:
     assert [service.name for service in loaded.config.services] == ["a"]
 
 
-def test_a_folder_with_plugins_is_refused_and_an_empty_one_is_not(
-    write: Any, tmp_path: Path
-) -> None:
-    text = "version: 1\nplugins_dir: own\n"
-    assert codes(write.text(text)) == ["BG209"]
-    (tmp_path / "own").mkdir()
-    assert codes(write.text(text)) == []
-    write.file("own/mine.py", "")
-    assert codes(write.text(text)) == ["BG105"]
-
-
 @pytest.mark.parametrize(
     ("pattern", "folders"),
     [

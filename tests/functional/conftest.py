@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from proxy.cli.hosting import Host
 from proxy.config.load import load_or_raise
 from proxy.config.models import Config
+from proxy.hosting import Host
 from proxy.plugin.catalog import Catalog
 from proxy.server import listener
 from tests.functional import plugins_for_tests, probe

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from proxy.cli.hosting import Host
+from proxy.hosting import Host
 
 Script = bytes | Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -235,11 +235,12 @@ class Seen:
 
 
 class RecordingUpstream(RawUpstream):
-    """Keeps connections alive, records every request, answers `answer` to each."""
+    """Keeps connections alive, records every request, answers `answer` to each, once `hold` is set."""
 
     def __init__(self) -> None:
         super().__init__(self._serve)
         self.answer: bytes = OK
+        self.hold: asyncio.Event | None = None
         self.seen: list[Seen] = []
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -250,6 +251,8 @@ class RecordingUpstream(RawUpstream):
             seen = Seen(first, raw, fields, b"")
             seen.body = await _body(reader, seen)
             self.seen.append(seen)
+            if self.hold is not None:
+                await self.hold.wait()
             writer.write(self.answer)
             await writer.drain()
 

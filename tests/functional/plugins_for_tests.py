@@ -6,6 +6,7 @@ a lifetime, options or a class of their own. `NOTES` is what any of them wrote d
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ClassVar
 
@@ -69,6 +70,23 @@ class Behave(Plugin):
 
 
 READY: dict[str, str] = {}
+
+
+class Ends(Plugin):
+    """Closes badly, or never."""
+
+    schema: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "properties": {"how": {"enum": ["badly", "never"]}},
+    }
+
+    def __init__(self, *, how: str) -> None:
+        self._how = how
+
+    async def close(self) -> None:
+        if self._how == "badly":
+            raise KeyError("a bug")
+        await asyncio.Event().wait()
 
 
 class Trace(Plugin):

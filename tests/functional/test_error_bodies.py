@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from proxy.errors import CODES
+from proxy.codes import CODES
 from tests.functional.conftest import MakeGateway
 from tests.functional.kit import Gateway, RawUpstream, RecordingUpstream, Reply, Script
 

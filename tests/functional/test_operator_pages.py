@@ -116,7 +116,12 @@ async def test_the_admin_listener_refuses_a_foreign_host(
     gateway: MakeGateway, upstream: RecordingUpstream, host: str, status: int
 ) -> None:
     running = await gateway(plain(upstream.url))
-    assert (await running.admin("/config", host)).status == status
+    reply = await running.admin("/config", host)
+    assert reply.status == status
+    if status == 403:
+        problem = json.loads(reply.body)
+        assert (problem["code"], problem["status"]) == ("host_refused", 403)
+        assert b"example" not in reply.body
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from proxy import EXCHANGE, Answer, GatewayError, Handler, Problem, Unavailable
+from proxy.runtime import holders
 from tests.functional.conftest import MakeGateway
 from tests.functional.kit import RawUpstream, RecordingUpstream, Script, request
 from tests.functional.plugins_for_tests import Behaviour, public
@@ -33,7 +34,7 @@ def watch(behave: Behave) -> list[Any]:
 
 
 REFUSALS: list[tuple[Callable[[], Exception], int, str | None, str]] = [
-    (lambda: GatewayError("overloaded"), 503, "overloaded", "gateway"),
+    (lambda: GatewayError("upstream_saturated"), 503, "upstream_saturated", "gateway"),
     (lambda: Problem(402, "quota_exceeded", "Used up."), 402, "quota_exceeded", "gateway"),
     (lambda: Problem(503, "closed_today", "Shut."), 503, "closed_today", "gateway"),
     (lambda: Unavailable("no keys", code="keys_away"), 503, "keys_away", "gateway"),
@@ -188,3 +189,59 @@ async def test_only_a_cancellation_passes_through_the_chain(
         while len(passed) < 2:
             await asyncio.sleep(0.005)
     assert passed == ["cancelled", "status 499"]
+
+
+async def test_a_plugin_that_never_returns_is_named_in_the_log_once_and_others_are_served(
+    gateway: MakeGateway,
+    upstream: RecordingUpstream,
+    behave: Behave,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(holders, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(holders, "HELD_AFTER", 0.1)
+
+    @behave
+    async def patient(asked: web.BaseRequest, handler: Handler) -> Answer:
+        return await handler(asked)
+
+    @behave
+    async def stuck(asked: web.BaseRequest, handler: Handler) -> Answer:
+        if asked.path.endswith("/stuck"):
+            await asyncio.Event().wait()
+        return await handler(asked)
+
+    running = await gateway(public(upstream.url, "patient", "stuck", "request-id"))
+    client = await running.client()
+    client.send(request("/api/brain/echo/stuck"))
+    async with asyncio.timeout(5):
+        while "has held" not in caplog.text:
+            assert (await running.get("/api/brain/echo/")).status == 200
+    await asyncio.sleep(0.1)
+    assert caplog.text.count("plugin 'stuck' has held a request on route 'echo") == 1
+    assert "'patient'" not in caplog.text
+    client.close()
+
+
+async def test_waiting_for_an_upstream_is_no_plugins_doing(
+    gateway: MakeGateway,
+    upstream: RecordingUpstream,
+    behave: Behave,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(holders, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(holders, "HELD_AFTER", 0.05)
+
+    @behave
+    async def patient(asked: web.BaseRequest, handler: Handler) -> Answer:
+        return await handler(asked)
+
+    upstream.hold = asyncio.Event()
+    running = await gateway(public(upstream.url, "patient"))
+    client = await running.client()
+    client.send(request("/api/brain/echo/"))
+    await asyncio.sleep(0.3)
+    upstream.hold.set()
+    assert (await client.reply()).status == 200
+    assert "has held" not in caplog.text

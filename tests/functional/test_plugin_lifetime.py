@@ -175,7 +175,49 @@ async def test_a_retry_that_fails_for_good_keeps_the_routes_closed_and_says_so(
     assert checks["needy: setup"] == "task died: KeyError"
 
 
+async def test_a_setup_that_never_returns_is_a_dependency_that_is_away(
+    gateway: MakeGateway,
+    upstream: RecordingUpstream,
+    at_setup: AtSetup,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(instances, "SETUP_WITHIN", 0.05)
+
+    @at_setup
+    async def stuck(context: PluginContext) -> None:
+        await asyncio.Event().wait()
+
+    running = await gateway(public(upstream.url, "stuck"))
+    assert (await running.get("/api/brain/echo/")).status == 503
+    checks = json.loads((await running.admin("/ready")).body)["checks"]
+    assert checks["stuck"] == "setup() takes longer than 0.05 s"
+
+
 # -- ready and close
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [("badly", "plugin 'bad' failed to close"), ("never", "'bad': close() takes longer than")],
+)
+async def test_a_plugin_that_does_not_close_keeps_no_other_from_it(
+    gateway: MakeGateway,
+    upstream: RecordingUpstream,
+    notes: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    ends: str,
+    said: str,
+) -> None:
+    monkeypatch.setattr(instances, "CLOSE_WITHIN", 0.05)
+    bad = f'{{use: "{HERE}:Ends", as: bad, with: {{how: {ends}}}}}'
+    running = await gateway(public(upstream.url, "first", bad, "last"))
+    running.path.write_text(public(upstream.url))
+    assert await running.reload() is None
+    await until(lambda: len(notes) == 2)
+    assert notes == ["close last", "close first"]
+    assert said in caplog.text
+    assert (await running.get("/api/brain/echo/")).status == 200
 
 
 async def test_a_plugin_that_is_not_ready_is_shown_and_asked_again(

@@ -24,7 +24,7 @@ from proxy.headers import Field, encode
 from proxy.plugin.context import EntryInfo, ServiceCaller, UpstreamStatus
 from proxy.plugin.metrics import MetricRegistry
 from proxy.plugin.options import convert
-from proxy.runtime.marks import marked
+from proxy.runtime.callbacks import marked
 
 P = TypeVar("P", bound=Plugin)
 

@@ -239,3 +239,11 @@ async def test_standard_output_is_the_default(kit: Kit, capfd: pytest.CaptureFix
     finish(request[EXCHANGE], **ENDED)
     await plugin.close()
     assert json.loads(capfd.readouterr().out)["status"] == 200
+
+
+def test_it_says_what_it_would_do(kit: Kit) -> None:
+    plain, listing = kit.make(AccessLog), kit.make(AccessLog, {"query": ["page", "size"]})
+    exchange = request_of()[EXCHANGE]
+    line = "writes a line to stdout when the exchange is over"
+    assert plain.explain(exchange) == [line]
+    assert listing.explain(exchange) == [line, "with the query parameters page, size"]

@@ -178,3 +178,13 @@ def test_bytes_that_are_no_text_are_just_another_unknown_key() -> None:
 
 def test_a_date_means_its_end_in_utc() -> None:
     assert moment_of("2027-01-31").isoformat() == "2027-02-01T00:00:00+00:00"
+
+
+def test_it_says_where_it_looks_and_what_becomes_of_a_key(kit: Kit) -> None:
+    plugin = kit.make(ApiKey, portal(), now=lambda: NOW)
+    assert plugin.explain(request_of()[EXCHANGE]) == [
+        "looks for one key in the header X-Api-Key",
+        "a key that is accepted is kept from the upstream",
+    ]
+    forwarding = request_of(route=Route(forward_token=True))[EXCHANGE]
+    assert plugin.explain(forwarding)[1] == "a key that is accepted is sent on"

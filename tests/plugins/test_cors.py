@@ -265,3 +265,31 @@ def test_a_star_under_a_top_level_domain_is_a_warning(kit: Kit) -> None:
 def test_it_says_what_it_would_do(kit: Kit) -> None:
     lines = kit.make(Cors, LISTED).explain(request_of()[EXCHANGE])
     assert lines == [f"pages of {APP}, https://*.example.org may read answers"]
+    assert kit.make(Cors, {"origins": []}).explain(request_of()[EXCHANGE]) == [
+        "no other site may read answers"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "sent", "says"),
+    [
+        ("GET", {"Origin": APP}, f"this page, of {APP}, may read the answer"),
+        ("GET", {"Origin": "https://a"}, "this page, of https://a, may not read the answer"),
+        (
+            "OPTIONS",
+            {"Origin": APP, "Access-Control-Request-Method": "PUT"},
+            f"answers this preflight itself: {APP} may send PUT",
+        ),
+        (
+            "OPTIONS",
+            {"Origin": APP, "Access-Control-Request-Method": "BREW"},
+            f"refuses this preflight with 403 origin_refused: {APP} may not send BREW",
+        ),
+        ("OPTIONS", {"Origin": APP}, f"this page, of {APP}, may read the answer"),
+    ],
+)
+def test_it_says_what_it_would_do_for_a_page(
+    kit: Kit, method: str, sent: dict[str, str], says: str
+) -> None:
+    request = request_of(method, sent_on=sent)
+    assert kit.make(Cors, LISTED).explain(request[EXCHANGE])[1:] == [says]

@@ -171,3 +171,9 @@ def test_an_observation_is_in_every_bucket_not_below_it(
         *(below + same for below, same in zip(wanted, equal, strict=True)),
         len(seconds),
     ]
+
+
+def test_it_says_under_which_names_it_counts(kit: Kit) -> None:
+    assert kit.make(Metrics).explain(request_of()[EXCHANGE]) == [
+        'counts under route="crm/contacts", service="crm"'
+    ]

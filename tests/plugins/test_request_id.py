@@ -108,3 +108,13 @@ def test_ids_grow_whatever_the_clock_does(milliseconds: list[int]) -> None:
 def test_an_id_begins_with_the_time() -> None:
     new_id = Uuid7(now=lambda: 0x0123_4567_89AB * 1_000_000)
     assert re.fullmatch(r"01234567-89ab-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", new_id())
+
+
+def test_it_says_whose_id_it_takes(kit: Kit) -> None:
+    plugin = kit.make(RequestId, {"header": "X-Trace"})
+    assert plugin.explain(request_of()[EXCHANGE]) == [
+        "sets X-Trace to a new UUIDv7, to the upstream and on the answer"
+    ]
+    assert plugin.explain(request_of(trusted=True)[EXCHANGE]) == [
+        "keeps the trusted proxy's X-Trace if it is safe, else makes a UUIDv7"
+    ]

@@ -14,7 +14,7 @@ from multidict import CIMultiDict, MultiDict
 from proxy.config.matching import compile_match
 from proxy.errors import GatewayError
 from proxy.runtime.route import Route
-from proxy.runtime.router import LONGEST_KNOWN, MOST_KNOWN, Candidate, Router
+from proxy.runtime.router import LONGEST_KNOWN, MOST_KNOWN, Candidate, Router, misses
 
 
 def route(name: str, prefixes: tuple[str, ...] = ("",), **match: Any) -> Route:
@@ -284,6 +284,38 @@ def test_the_router_agrees_with_trying_every_route(
         for other in (asked(), asked({"X-A": "1"}), asked({"X-A": "2"})):
             for where in ("h.example", "other.test", ""):
                 assert router.find(path, method, where, other)[0] is found
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    route_sets(),
+    st.lists(SEGMENT, max_size=5),
+    st.sampled_from(["GET", "HEAD", "POST", "PUT"]),
+    st.sampled_from(["h.example", "other.test"]),
+    st.sampled_from([{}, {"X-A": "1"}, {"X-A": "2"}]),
+)
+def test_the_first_candidate_that_misses_nothing_is_the_one_that_is_found(
+    routes: list[Route], segments: list[str], method: str, host: str, headers: dict[str, str]
+) -> None:
+    path, request = "/" + "/".join(segments), asked(headers)
+    router = router_of(*routes)
+    willing = [one for one in router.candidates(path) if not misses(one, method, host, request)]
+    try:
+        found, _ = router.find(path, method, host, request)
+    except GatewayError:
+        found = None
+    assert found is (willing[0] if willing else None)
+
+
+def test_a_miss_tells_the_predicate_and_what_would_have_held() -> None:
+    router = router_of(
+        route("it", path="/x", method="GET", host="a", header={"X-A": "1"}, query={"q": False})
+    )
+    (candidate,) = router.candidates("/x")
+    told = misses(candidate, "PUT", "b", asked({"X-A": "2"}, {"q": ""}))
+    assert [miss.kind for miss in told] == ["method", "host", "header", "query"]
+    assert told[0].asked == {"GET", "HEAD"}
+    assert misses(candidate, "HEAD", "a:80", asked({"x-a": "1"})) == []
 
 
 # -- what is remembered

@@ -24,6 +24,7 @@ from proxy.control import bind_control, start_control
 from proxy.errors import ConfigError
 from proxy.plugin.catalog import Catalog
 from proxy.runtime.gateway import Gateway
+from proxy.runtime.holders import tell_holders
 from proxy.runtime.probing import Prober
 from proxy.runtime.reload import Adjust, Reloader
 from proxy.server.listener import Listener, bind, server_context
@@ -113,6 +114,7 @@ class Host:
         await self._start_control()
         self.listener = Listener(self.server, sock, tls)
         await self.listener.start()
+        self._tasks.spawn(tell_holders(self.gateway), name="holders")
         if self._probe:
             self._tasks.spawn(self._prober.run(), name="probing")
         if self._watch:
