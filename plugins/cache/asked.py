@@ -22,8 +22,9 @@ ANONYMOUS: Scope = ("anonymous",)
 STRANGER: Scope = ("stranger",)
 """Somebody with credentials that no authenticator proved: nothing is stored for that one."""
 
-_PASSING = frozenset({b"range", b"if-range", b"if-match", b"if-unmodified-since"})
-"""Ranges are the upstream's to cut, and the last two speak to it alone (RFC 9111, 4.3.2)."""
+PASSING = frozenset({b"range", b"if-range", b"if-match", b"if-unmodified-since"})
+"""Fields by which a request passes: ranges are the upstream's to cut, and the last two speak to it
+alone (RFC 9111, 4.3.2)."""
 
 _CONDITIONS = (b"if-none-match", b"if-modified-since")
 _STRICT = frozenset({b"no-cache", b"max-age", b"min-fresh"})
@@ -108,7 +109,7 @@ def read(
     outgoing = exchange.outgoing
     values = by_name(outgoing.wire_fields())
     if (
-        not _PASSING.isdisjoint(values)
+        not PASSING.isdisjoint(values)
         or hdrs.UPGRADE in request.headers
         or request.body_exists
         or outgoing.method != exchange.method
@@ -119,12 +120,13 @@ def read(
     if client.trusted:
         # What a trusted proxy stripped stands in links that the upstream makes.
         door += tuple(request.headers.getall("X-Forwarded-Prefix", ()))
-    scope = _scope(exchange.principal, values, names)
+    scope = scope_of(exchange.principal, values, names)
     resource = place[0], outgoing.target
     return Asked(resource, door, scope, values, head=outgoing.method == "HEAD")
 
 
-def _scope(principal: Principal | None, values: Values, names: Collection[bytes]) -> Scope:
+def scope_of(principal: Principal | None, values: Values, names: Collection[bytes]) -> Scope:
+    """Return whom an answer to such a request would be for, unless it is for everyone."""
     if principal is not None:
         return "principal", principal.by, principal.tenant, principal.subject
     for name in names:

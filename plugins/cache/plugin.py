@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from aiohttp import web
 
 from plugins.cache import answers
-from plugins.cache.asked import Asked, read
+from plugins.cache.asked import ANONYMOUS, PASSING, STRANGER, Asked, read, scope_of
 from plugins.cache.collector import Stores
 from plugins.cache.fetch import Fetch
+from plugins.cache.fields import by_name, text
 from plugins.cache.options import SCHEMA
 from plugins.cache.parts import Parts
 from proxy import EXCHANGE, Answer, Exchange, Handler, Plugin, PluginContext, Problems
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 
 _READ = frozenset({"GET", "HEAD"})
 _SAFE = frozenset({"OPTIONS", "TRACE"})
+
+_WHOSE = {
+    "principal": "this caller",
+    ANONYMOUS[0]: "callers without credentials",
+    STRANGER[0]: "nobody, since no authenticator proved its credentials",
+}
 
 
 class Cache(Plugin):
@@ -94,7 +101,11 @@ class Cache(Plugin):
             return ["lets it pass: only answers to GET are stored"]
         if method not in _READ:
             return [f"drops what is stored for this address when the {method} succeeds"]
-        whose = "this caller" if exchange.principal is not None else "callers without credentials"
+        values = by_name(exchange.outgoing.wire_fields())
+        passing = sorted(text(name) for name in PASSING & values.keys())
+        if passing:
+            return [f"lets it pass: {', '.join(passing)} is for the upstream alone"]
+        whose = _WHOSE[scope_of(exchange.principal, values, self._credentials)[0]]
         return [
             "answers from memory what the upstream lets a shared cache keep",
             f"keeps it for {whose}, for everyone where the upstream says public or s-maxage",

@@ -8,6 +8,7 @@ from plugin_kit import Found, Kit, request_of
 
 from plugins.cache import Cache
 from proxy import EXCHANGE, Principal, Stage
+from proxy.testing import check_plugin
 
 # -- the plugin itself
 
@@ -23,18 +24,20 @@ def test_an_answer_that_would_never_fit_is_an_error(kit: Kit) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "principal", "lines"),
+    ("method", "principal", "sent", "lines"),
     [
-        ("GET", None, ["from memory", "callers without credentials"]),
-        ("HEAD", ALICE, ["from memory", "this caller"]),
-        ("POST", ALICE, ["drops what is stored"]),
-        ("OPTIONS", None, ["lets it pass"]),
+        ("GET", None, {}, ["from memory", "callers without credentials"]),
+        ("GET", None, {"Cookie": "a=1"}, ["from memory", "nobody"]),
+        ("GET", None, {"Range": "bytes=0-"}, ["lets it pass: range"]),
+        ("HEAD", ALICE, {}, ["from memory", "this caller"]),
+        ("POST", ALICE, {}, ["drops what is stored"]),
+        ("OPTIONS", None, {}, ["lets it pass"]),
     ],
 )
 def test_it_says_what_it_would_do(
-    kit: Kit, method: str, principal: Principal | None, lines: list[str]
+    kit: Kit, method: str, principal: Principal | None, sent: dict[str, str], lines: list[str]
 ) -> None:
-    exchange = request_of(method)[EXCHANGE]
+    exchange = request_of(method, sent_on=sent)[EXCHANGE]
     exchange.principal = principal
     said = kit.make(Cache).explain(exchange)
     assert len(said) == len(lines)
@@ -65,3 +68,7 @@ async def test_counts_are_kept_by_name_and_the_store_goes_with_its_last_user(kit
 
 async def test_closing_works_before_setup(kit: Kit) -> None:
     await kit.make(Cache).close()
+
+
+async def test_it_is_a_good_plugin() -> None:
+    await check_plugin(Cache, {"default_ttl": "1m"})
