@@ -46,6 +46,7 @@ SMALL_USUAL = Bound("small GET: CPU per request ÷ the usual aiohttp proxy's", 0
 LOGGED_ENVOY = Bound("logged GET: CPU per request ÷ Envoy's with its access log", 1.30, aim=1.10)
 DOWNLOAD_NGINX = Bound("1 MiB download: CPU per byte ÷ nginx's", 1.20)
 ROUTES = Bound("10,000 services: CPU per request ÷ that of 10", 1.20)
+CACHE = Bound("small GET from `cache`: CPU per request ÷ that of a forwarded one", 0.80)
 CHAIN = Bound("a plugin that does nothing", 1.5, "µs")
 DOWN = Bound("1 GiB down: growth of resident memory", 10, "MiB")
 UP = Bound("1 GiB up: growth of resident memory", 10, "MiB")

@@ -2,6 +2,7 @@
 
 ==================  ==============================================================
 ``/json``           95 bytes of JSON
+``/fresh``          the same, which a cache may keep for an hour
 ``/echo``           the request's body
 ``/blob?size=N``    N bytes with Content-Length
 ``/chunked?size=N`` N bytes in chunks
@@ -28,11 +29,15 @@ JSON = (
 _PIECE = memoryview(bytes(256 * 1024))
 
 
-def _head(length: int, kind: bytes = b"application/json") -> bytes:
-    return b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n" % (kind, length)
+def _head(length: int, kind: bytes = b"application/json", more: bytes = b"") -> bytes:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\n%bContent-Length: %d\r\n\r\n"
+    return head % (kind, more, length)
 
 
-_JSON_ANSWER = _head(len(JSON)) + JSON
+_PREPARED = {
+    b"/json": _head(len(JSON)) + JSON,
+    b"/fresh": _head(len(JSON), more=b"Cache-Control: max-age=3600\r\n") + JSON,
+}
 _CHUNKED_HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n"
@@ -89,8 +94,9 @@ class UpstreamProtocol(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         url = self._url
-        if url == b"/json":
-            self._transport.write(_JSON_ANSWER)
+        prepared = _PREPARED.get(url)
+        if prepared is not None:
+            self._transport.write(prepared)
         else:
             self._pieces = self._answer(url)
             self._pump()

@@ -88,6 +88,8 @@ CODES: Mapping[str, Code] = {
         "Send the header or query parameter that this route needs; the operator finds its name in the access log."),
     "value_invalid": Code(400, _C, "transform", False, "A value of the request may not stand where this needs it.",
         "Send the value without control characters."),
+    "not_cached": Code(504, _C, "cache", True, "No stored answer serves this request.",
+        "Leave 'only-if-cached' out of Cache-Control: the answer is then asked for."),
     "origin_refused": Code(403, _C, "cors", False, "This origin may not open a connection here.",
         "Have the page's origin, method and headers added to the options of the plugin 'cors'."),
     # The client's body.

@@ -6,7 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.lab import Lab
-from bench.scenarios import chain, checking, drain, idle, load, routes, stall, start, streams
+from bench.scenarios import (
+    caching,
+    chain,
+    checking,
+    drain,
+    idle,
+    load,
+    routes,
+    stall,
+    start,
+    streams,
+)
 from bench.section import Section
 
 
@@ -23,6 +34,7 @@ ALL = (
     Scenario("post", "10 KiB POST, echoed", load.post),
     Scenario("download", "1 MiB download, CPU per byte", load.download),
     Scenario("routes", "10,000 services against 10", routes.services),
+    Scenario("cache", "95-byte JSON answer from the plugin's memory", caching.cache),
     Scenario("chain", "what a plugin that does nothing adds", chain.chain),
     Scenario("idle", "memory held by 1,000 idle connections", idle.idle),
     Scenario("streams", "1 GiB down and up; 100 slow readers: growth of memory", streams.streams),

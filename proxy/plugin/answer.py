@@ -16,7 +16,7 @@ from proxy.errors import GatewayError, problem_body, proxy_status
 from proxy.headers import Field, clean_value, decode, first
 from proxy.plugin.decoding import OF_ANSWER, decoded
 from proxy.plugin.fields import CleanHeaders, answer_field
-from proxy.plugin.streams import broken, chained, gather
+from proxy.plugin.streams import Tap, broken, chained, gather, tapped
 
 _BODY_BOUND = (
     "Content-Encoding",
@@ -57,6 +57,7 @@ class Answer(web.StreamResponse):
     _content: bytes | None = None
     _download: Download | None = None
     _stream: AsyncIterator[bytes] | None = None
+    _taps: tuple[Tap, ...] = ()
 
     def __init__(
         self,
@@ -255,7 +256,9 @@ class Answer(web.StreamResponse):
         if self._stream is None:
             content, download = self._content, self._download
             if content is None and download is not None:
-                self._stream = aiter(download)
+                self._stream = (
+                    tapped(aiter(download), self._taps) if self._taps else aiter(download)
+                )
             else:
                 self._stream = chained([content] if content else [])
         return self._stream
@@ -266,6 +269,26 @@ class Answer(web.StreamResponse):
         self._content = None
         for name in ("Content-Length", *_BODY_BOUND[2:6], "Content-Range"):
             self._headers.popall(name, None)
+
+    def tap(self, tap: Tap) -> None:
+        """Show the body to `tap` as it goes by from here on, leaving the answer on its raw way.
+
+        `tap.feed(data)` gets every chunk, `tap.end()` is called behind the last one. What goes by is
+        the body as it is now: what an outer plugin makes of it is not seen, and a body that is never
+        sent, or breaks off, has no end. A body that is here already goes by at once.
+        """
+        if self._stream is not None:
+            self._stream = tapped(self._stream, (tap,))
+        elif self._content is not None:
+            tap.feed(self._content)
+            tap.end()
+        else:
+            self._taps += (tap,)
+
+    @property
+    def taps(self) -> tuple[Tap, ...]:
+        """Who is shown the body on its raw way to the client."""
+        return self._taps
 
     async def read(self, limit: int) -> bytes:
         """Return the whole body, its Content-Encoding undone; it stays sendable as it was.

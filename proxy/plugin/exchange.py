@@ -31,6 +31,13 @@ class RouteInfo(Protocol):
     def forward_token(self) -> bool:
         """Whether the upstream may see the credential by which the caller was authenticated."""
 
+    @property
+    def destination(self) -> str:
+        """Where it forwards to, as text: another text is another server, or another view of it.
+
+        Empty for what no route took: the gateway's own pages and refusals.
+        """
+
     def path_value(self, name: str, path: str) -> str | None:
         """Return the segment that `{name}` of the route's path stands for, percent-decoded.
 

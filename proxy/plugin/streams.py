@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Protocol
+
+
+class Tap(Protocol):
+    """Sees a body go by. It is called for every chunk: it neither waits nor raises."""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+
+    def end(self) -> None:
+        """Know that this was all. It is never called for a body that broke off."""
 
 
 async def gather(body: AsyncIterator[bytes], parts: list[bytes], limit: int) -> bool:
@@ -32,3 +43,13 @@ async def broken(parts: Iterable[bytes], error: Exception) -> AsyncIterator[byte
     for part in parts:
         yield part
     raise error
+
+
+async def tapped(body: AsyncIterator[bytes], taps: Sequence[Tap]) -> AsyncIterator[bytes]:
+    """Yield what `body` yields, and show it to `taps`."""
+    async for chunk in body:
+        for tap in taps:
+            tap.feed(chunk)
+        yield chunk
+    for tap in taps:
+        tap.end()

@@ -55,6 +55,13 @@ class Route:
     def __repr__(self) -> str:
         return f"<Route {self.name}>"
 
+    @property
+    def destination(self) -> str:
+        """Return the targets, the path below which they are asked, and the Host that they are told."""
+        spec = self.upstream.spec
+        targets = ",".join(str(target) for target in spec.targets)
+        return f"{targets}{spec.path} host={self.spec.host or ''}"
+
     def path_value(self, name: str, path: str) -> str | None:
         """Return the text of the segment that `{name}` stands for; `path` is below the prefix."""
         pattern = self.spec.match.path
@@ -79,6 +86,7 @@ class NoRoute:
     name = "-"
     service: str | None = None
     forward_token = False
+    destination = ""
 
     def path_value(self, name: str, path: str) -> str | None:
         """No route, no segments."""

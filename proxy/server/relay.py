@@ -15,6 +15,7 @@ from aiohttp.http import HttpVersion11
 
 from proxy.errors import GatewayError
 from proxy.headers import HOP_BY_HOP, LOWER, Field, encode, render
+from proxy.server.tapping import TappedSink
 from proxy.upstream.body import UpstreamBody
 
 if TYPE_CHECKING:
@@ -129,7 +130,8 @@ def send(
     if has_body and content is None:
         sink = ClientSink(connection, exchange, head, chunked=chunked)
         if type(payload) is UpstreamBody:
-            return _relay(connection, request, payload, sink, chunked=chunked)
+            into = TappedSink(sink, answer.taps) if answer.taps else sink
+            return _relay(connection, request, payload, into, chunked=chunked)
         return _iterate(connection, request, answer.body, sink, chunked=chunked)
     if content is None:
         answer.close()
@@ -218,7 +220,7 @@ async def _relay(
     connection: ClientConnection,
     request: Request,
     body: UpstreamBody,
-    sink: ClientSink,
+    sink: ClientSink | TappedSink,
     *,
     chunked: bool,
 ) -> None:

@@ -36,6 +36,7 @@ class TestRoute:
 
     __test__ = False
     rewrite = None
+    destination = "http://127.0.0.1:1"
 
     def __init__(
         self,

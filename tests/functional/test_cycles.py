@@ -24,6 +24,8 @@ KINDS = {
     "refused connection": request("/api/brain/dead/x"),
     "refused caller": request("/api/brain/closed/x"),
     "bug": request("/api/brain/buggy/x"),
+    "cached": request("/api/brain/cached/x"),
+    "cached anew": request("/api/brain/cached/x", "Cache-Control: no-cache"),
     "preflight": request(
         "/api/brain/echo/x",
         "Origin: https://app.example.com",
@@ -61,6 +63,10 @@ async def running(
           - cors: {{origins: ["https://app.example.com"]}}
         services:
           echo: {{upstream: "{upstream.url}", public: true}}
+          cached:
+            upstream: "{upstream.url}"
+            public: true
+            plugins: [{{cache: {{default_ttl: 60s}}}}]
           dead: {{upstream: "http://127.0.0.1:{unused_tcp_port}", public: true}}
           closed:
             upstream: "{upstream.url}"

@@ -45,6 +45,7 @@ class Route:
     """A route's name and service, with one path segment called `id`."""
 
     name = "crm/contacts"
+    destination = "http://crm:8003"
 
     def __init__(self, service: str | None = "crm", *, forward_token: bool = False) -> None:
         self.service = service

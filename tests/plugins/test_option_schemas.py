@@ -9,6 +9,7 @@ from jsonschema import Draft7Validator
 from plugins.access_log import AccessLog
 from plugins.api_key import ApiKey
 from plugins.body_transform import BodyTransform
+from plugins.cache import Cache
 from plugins.compress import Compress
 from plugins.cors import Cors
 from plugins.headers import Headers
@@ -17,7 +18,7 @@ from plugins.request_id import RequestId
 from proxy import Plugin
 from proxy.plugin.options import convert
 
-EVERY = [AccessLog, ApiKey, BodyTransform, Compress, Cors, Headers, Metrics, RequestId]
+EVERY = [AccessLog, ApiKey, BodyTransform, Cache, Compress, Cors, Headers, Metrics, RequestId]
 NEEDED = {ApiKey: {"keys": [{"name": "a", "sha256": "0" * 64}]}, Cors: {"origins": []}}
 
 
