@@ -13,11 +13,22 @@ from plugins.compress import Compress
 from plugins.cors import Cors
 from plugins.headers import Headers
 from plugins.metrics import Metrics
+from plugins.redirect import Redirect
 from plugins.request_id import RequestId
 from proxy import Plugin
 from proxy.plugin.options import convert
 
-EVERY = [AccessLog, ApiKey, BodyTransform, Compress, Cors, Headers, Metrics, RequestId]
+EVERY = [
+    AccessLog,
+    ApiKey,
+    BodyTransform,
+    Compress,
+    Cors,
+    Headers,
+    Metrics,
+    Redirect,
+    RequestId,
+]
 NEEDED = {ApiKey: {"keys": [{"name": "a", "sha256": "0" * 64}]}, Cors: {"origins": []}}
 
 
