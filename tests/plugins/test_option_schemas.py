@@ -15,6 +15,7 @@ from plugins.headers import Headers
 from plugins.metrics import Metrics
 from plugins.redirect import Redirect
 from plugins.request_id import RequestId
+from plugins.respond import Respond
 from proxy import Plugin
 from proxy.plugin.options import convert
 
@@ -28,6 +29,7 @@ EVERY = [
     Metrics,
     Redirect,
     RequestId,
+    Respond,
 ]
 NEEDED = {ApiKey: {"keys": [{"name": "a", "sha256": "0" * 64}]}, Cors: {"origins": []}}
 
