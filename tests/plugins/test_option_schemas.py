@@ -16,6 +16,7 @@ from plugins.metrics import Metrics
 from plugins.redirect import Redirect
 from plugins.request_id import RequestId
 from plugins.respond import Respond
+from plugins.tracing import Tracing
 from proxy import Plugin
 from proxy.plugin.options import convert
 
@@ -30,6 +31,7 @@ EVERY = [
     Redirect,
     RequestId,
     Respond,
+    Tracing,
 ]
 NEEDED = {ApiKey: {"keys": [{"name": "a", "sha256": "0" * 64}]}, Cors: {"origins": []}}
 
