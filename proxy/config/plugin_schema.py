@@ -111,4 +111,5 @@ _KEYWORDS: Mapping[str, Callable[[Any], bool]] = {
 
 
 def _different(given: list[Any]) -> bool:
-    return all(isinstance(each, str) for each in given) and len({*given}) == len(given)
+    plain = all(type(each) in (str, int) for each in given)
+    return plain and len({*given}) == len(given)

@@ -76,7 +76,7 @@ def test_a_constructor_that_ends_the_process_is_an_error_too(
 
 VALUES = st.sampled_from(
     [None, True, 0, -1, 1.5, "", "a", "[", "string", [], ["a"], ["a", "a"], ["string"], {},
-     {"a": {}}, {"a": 5}, [{}], [5], {"type": "string"}]
+     [1, 2], [1, 1], [1, True], {"a": {}}, {"a": 5}, [{}], [5], {"type": "string"}]
 )  # fmt: skip
 KEYWORDS = st.sampled_from(
     ["type", "properties", "additionalProperties", "propertyNames", "items", "oneOf", "anyOf",

@@ -14,11 +14,27 @@ from plugins.compress import Compress
 from plugins.cors import Cors
 from plugins.headers import Headers
 from plugins.metrics import Metrics
+from plugins.redirect import Redirect
 from plugins.request_id import RequestId
+from plugins.respond import Respond
+from plugins.tracing import Tracing
 from proxy import Plugin
 from proxy.plugin.options import convert
 
-EVERY = [AccessLog, ApiKey, BodyTransform, Cache, Compress, Cors, Headers, Metrics, RequestId]
+EVERY = [
+    AccessLog,
+    ApiKey,
+    BodyTransform,
+    Cache,
+    Compress,
+    Cors,
+    Headers,
+    Metrics,
+    Redirect,
+    RequestId,
+    Respond,
+    Tracing,
+]
 NEEDED = {ApiKey: {"keys": [{"name": "a", "sha256": "0" * 64}]}, Cors: {"origins": []}}
 
 

@@ -1,0 +1,5 @@
+"""`respond`: a fixed answer, such as a maintenance page, made without asking the upstream."""
+
+from plugins.respond.plugin import Respond
+
+__all__ = ["Respond"]
