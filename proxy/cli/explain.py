@@ -135,7 +135,8 @@ def _loaded(files: tuple[str, ...]) -> Files:
     if loaded.config is None or loaded.root is None:
         click.echo(painted(loaded.render()), err=True)
         sys.exit(1)
-    return Files(loaded.config, loaded.root, os.environ, catalog)
+    known = catalog.with_dropins(loaded.config.dropins)
+    return Files(loaded.config, loaded.root, os.environ, known)
 
 
 def _explained(files: Files, question: Question) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from proxy.config import addresses
 from proxy.config.models import Exposure
 from proxy.config.patterns import parse_pattern
-from proxy.plugin.options import convert_text
+from proxy.plugin.options import OPTION_FORMATS, convert_text
 
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _ROUTE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,127}")
@@ -149,3 +149,6 @@ _CHECKS: Mapping[str, Callable[[Any], object]] = {
     "python-reference": _pattern(_REFERENCE, "module:attr"),
     "forward-cookies": _text(_forward_cookies),
 }
+
+KNOWN_FORMATS = frozenset({*_CHECKS, *OPTION_FORMATS})
+"""All that check or convert anything: a plugin's schema that names another one hopes in vain."""

@@ -1,4 +1,4 @@
-"""Whether a plugin's own schema is one, before options are judged by it.
+"""Whether a plugin's class can be one, before its options are judged by its schema.
 
 Importing jsonschema costs a start 0.1 s; so what the shipped plugins use is looked over here, and
 only a schema with something else in it is given to jsonschema, which alone says what is wrong.
@@ -10,17 +10,55 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from proxy.config.diagnostics import nearest
+from proxy.config.formats import KNOWN_FORMATS
 from proxy.errors import ConfigError
-from proxy.plugin.base import Plugin
+from proxy.plugin.base import Authenticator, Plugin
+from proxy.plugin.stages import Stage
 
 _TYPES = frozenset({"object", "array", "string", "boolean", "null", "integer", "number"})
 
 
+_GUARDING = frozenset({Stage.GUARD, Stage.AUTHORIZE, Stage.HOOK, Stage.CREDENTIALS})
+
+
 def checked(name: str, plugin: type[Plugin]) -> type[Plugin]:
-    """Return `plugin`. Raises ConfigError when its schema is no JSON Schema (draft-07)."""
+    """Return `plugin`.
+
+    Raises ConfigError when its schema is no JSON Schema (draft-07) or has a format that converts
+    nothing, and when it stands in a stage that guards and lets everything pass.
+    """
     if not _surely_schema(plugin.schema):
         _ask(name, plugin.schema)
+    for unknown in _formats(plugin.schema) - KNOWN_FORMATS:
+        hint = nearest(unknown, KNOWN_FORMATS) or "say by 'pattern' what the text must look like"
+        raise ConfigError(
+            f"plugin '{name}': its schema has an unknown format '{unknown}'", hint=hint
+        )
+    passes = plugin.__call__ is Plugin.__call__ and not issubclass(plugin, Authenticator)
+    if passes and plugin.stage in _GUARDING:
+        raise ConfigError(
+            f"plugin '{name}' has no __call__: in stage {plugin.stage.name} it lets everyone pass",
+            hint="define 'async def __call__(self, request, handler)'",
+        )
     return plugin
+
+
+def _formats(schema: Any) -> set[str]:
+    """Return all formats that stand in a schema, at any depth."""
+    if isinstance(schema, list | tuple):
+        return set().union(*map(_formats, schema))
+    if not isinstance(schema, Mapping):
+        return set()
+    named = schema.get("format")
+    found = {named} if isinstance(named, str) else set()
+    below = [schema[key] for key in _SCHEMAS if key in schema]
+    below += [each for key in _NAMED if key in schema for each in schema[key].values()]
+    return found.union(*map(_formats, below))
+
+
+_SCHEMAS = ("items", "additionalProperties", "propertyNames", "oneOf", "anyOf", "allOf", "not")
+_NAMED = ("properties", "patternProperties", "definitions")
 
 
 def _ask(name: str, schema: Any) -> None:

@@ -125,3 +125,6 @@ _FORMATS: Mapping[str, Callable[[Schema, str], Any]] = {
     "template": _template,
     "secret": _secret,
 }
+
+OPTION_FORMATS = frozenset(_FORMATS)
+"""The formats by which a plugin's options are converted."""

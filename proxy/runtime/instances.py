@@ -37,9 +37,13 @@ READY_WITHIN = 2.0
 class Instances:
     """One instance per entry, in the order of the file; closed in the reverse order."""
 
-    def __init__(self, catalog: Catalog, make_context: Callable[[Entry], Context]) -> None:
+    def __init__(
+        self, catalog: Catalog, make_context: Callable[[Entry], Context], *, first: bool
+    ) -> None:
+        """`first` tells that nothing runs yet: then a setup that hangs must not keep all else away."""
         self._catalog = catalog
         self._make_context = make_context
+        self._first = first
         self._contexts: list[Context] = []
         self._retries = Tasks(self._retry_died)
         self._dead_retries: dict[str, str] = {}
@@ -69,6 +73,8 @@ class Instances:
     async def _set_up(self, held: Held, context: Context, entry: Entry) -> None:
         try:
             await self._try_setup(held, context)
+            if isinstance(held.unavailable, _Late) and not self._first:
+                raise ConfigError(str(held.unavailable))  # noqa: TRY301  told as any other
         except Exception as error:  # so may a setup
             raise _refused(entry, type(held.plugin), error) from error
         if held.unavailable is not None:
@@ -84,7 +90,8 @@ class Instances:
         except Unavailable as away:
             await context.undo()
             # A new one: what was raised holds the frames of its traceback.
-            held.unavailable = Unavailable(str(away), code=away.code)
+            kind = _Late if isinstance(away, _Late) else Unavailable
+            held.unavailable = kind(str(away), code=away.code)
         else:
             held.unavailable = None
 
@@ -123,7 +130,7 @@ class Instances:
         async for held in in_slices(reversed(self.held)):
             try:
                 await _within(CLOSE_WITHIN, held.plugin.close(), "close")
-            except Unavailable as late:
+            except _Late as late:
                 log.error("plugin '%s': %s", held.identity, late)  # noqa: TRY400  not its own words
             except Exception:
                 log.exception("plugin '%s' failed to close", held.identity)
@@ -132,8 +139,12 @@ class Instances:
         await let_go(self._contexts)
 
 
+class _Late(Unavailable):
+    """A step of a plugin's life did not end in time."""
+
+
 async def _within(seconds: float, step: Awaitable[None], name: str) -> None:
-    """Await a step of a plugin's life. Raises Unavailable when it takes longer than `seconds`."""
+    """Await a step of a plugin's life. Raises _Late when it takes longer than `seconds`."""
     bound = asyncio.timeout(seconds)
     try:
         async with bound:
@@ -141,7 +152,7 @@ async def _within(seconds: float, step: Awaitable[None], name: str) -> None:
     except TimeoutError as error:
         if not bound.expired():
             raise  # the plugin's own
-        raise Unavailable(f"{name}() takes longer than {seconds:g} s") from error
+        raise _Late(f"{name}() takes longer than {seconds:g} s") from error
 
 
 async def _reason(held: Held) -> str | None:

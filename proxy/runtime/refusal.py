@@ -44,7 +44,17 @@ def _problem(exchange: Exchange, error: GatewayError) -> Answer:
 
 
 def _failed(exchange: Exchange, bug: Exception, identity: str) -> GatewayError:
-    log.error("'%s' failed on route '%s'", identity, exchange.route.name, exc_info=bug)
+    log.error(
+        "'%s' failed on route '%s'",
+        identity,
+        exchange.route.name,
+        exc_info=bug,
+        extra={
+            "plugin": identity,
+            "route": exchange.route.name,
+            "request_id": exchange.request_id or None,
+        },
+    )
     return GatewayError("plugin_failed", log=f"{identity}: {type(bug).__name__}")
 
 

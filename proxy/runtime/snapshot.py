@@ -88,7 +88,9 @@ class Snapshot:
             async for spec in in_slices(config.upstreams)
         ]
         self._services = {one.name: (one, ordered[one.upstream]) for one in config.services}
-        self.instances = Instances(catalog, lambda entry: self._context(entry, status))
+        self.instances = Instances(
+            catalog, lambda entry: self._context(entry, status), first=previous is None
+        )
         await self.instances.build(config.entries, set_up=set_up)
         self._prepare_chains(public_pages)
         async for route in in_slices(config.routes):

@@ -46,6 +46,9 @@ async def check_plugin(
     """
     given = options or {}
     failures = _schema_failures(plugin)
+    acts = plugin.__call__ is not Plugin.__call__ or plugin.setup is not Plugin.setup
+    if not (acts or issubclass(plugin, Authenticator)):
+        failures.append("it defines neither __call__ nor setup, so that it does nothing")
     for check in _CHECKS:
         if check is _streams_pass and reads_bodies:
             continue
@@ -124,14 +127,24 @@ async def _closes_without_a_setup(plugin: type[Plugin], options: Options) -> Non
     await make(plugin, options).close()
 
 
+async def _explains_without_a_setup(plugin: type[Plugin], options: Options) -> None:
+    """explain() works on an instance that was never set up"""
+    made = make(plugin, options)
+    told = made.explain(_request(made).exchange)
+    assert all(isinstance(line, str) for line in told), "explain() returns lines of text"
+
+
 async def _closes_after_half_a_setup(plugin: type[Plugin], options: Options) -> None:
     """close() works after a setup that broke off."""
     context = context_of(plugin.__name__, Shared())
     made = make(plugin, options)
     try:
-        await made.setup(cast("PluginContext", _Away(context)))
+        async with asyncio.timeout(PATIENCE):
+            await made.setup(cast("PluginContext", _Away(context)))
     except Unavailable:
         pass
+    except TimeoutError:
+        raise AssertionError("setup() does not return") from None
     finally:
         await context.stop_tasks()
         await made.close()
@@ -274,6 +287,7 @@ def _blocking_is_an_error(plugin: type[Plugin]) -> Iterator[None]:
 
 _CHECKS: tuple[Check, ...] = (
     _closes_without_a_setup,
+    _explains_without_a_setup,
     _closes_after_half_a_setup,
     _nothing_blocks,
     _two_live_at_once,

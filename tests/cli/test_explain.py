@@ -231,3 +231,22 @@ def test_every_route_of_the_shipped_file_is_explained(
     text = run(method, f"{prefix}{path}?x=1")
     assert text.exit_code == 0
     assert route.name in text.stdout
+
+
+def test_a_plugin_of_the_folder_explains_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own").mkdir()
+    Path("own/greet.py").write_text(
+        "from proxy import Plugin\n"
+        "class Greet(Plugin):\n"
+        "    def explain(self, exchange):\n"
+        "        return ['says hello']\n"
+    )
+    Path("routes.yaml").write_text(
+        "version: 1\nplugins_dir: own\nplugins: [greet]\n"
+        "services: {a: {upstream: http://a, public: true}}\n"
+    )
+    told = json.loads(run("GET", "/api/brain/a/x", "--json").stdout)
+    assert [step["explains"] for step in told["chain"]] == [["says hello"]]

@@ -1,6 +1,6 @@
 """A catalog of small plugins, one for each stage that matters to the language."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,7 +9,8 @@ from aiohttp import web
 
 from proxy.config.load import Loaded, load
 from proxy.errors import ConfigError
-from proxy.plugin.base import Authenticator, Plugin, Problems
+from proxy.plugin.answer import Answer
+from proxy.plugin.base import Authenticator, Handler, Plugin, Problems
 from proxy.plugin.catalog import Catalog
 from proxy.plugin.principal import Principal
 from proxy.plugin.stages import Stage
@@ -75,6 +76,9 @@ class Limit(Plugin):
         share={"type": "string", "format": "percent"},
         burst={"oneOf": [{"type": "integer", "minimum": 1}, {"type": "string", "format": "size"}]},
     )
+
+    def __call__(self, request: web.BaseRequest, handler: Handler) -> Awaitable[Answer]:
+        return handler(request)
 
 
 class Lock(Plugin):

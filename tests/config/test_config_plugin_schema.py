@@ -13,6 +13,7 @@ from proxy.cli.schema import schema
 from proxy.config.plugin_schema import checked
 from proxy.errors import ConfigError
 from proxy.plugin.base import Plugin
+from proxy.plugin.stages import Stage
 
 
 def with_schema(given: Any) -> type[Plugin]:
@@ -80,7 +81,7 @@ VALUES = st.sampled_from(
 )  # fmt: skip
 KEYWORDS = st.sampled_from(
     ["type", "properties", "additionalProperties", "propertyNames", "items", "oneOf", "anyOf",
-     "required", "enum", "pattern", "writeOnly", "title", "description", "format", "minLength",
+     "required", "enum", "pattern", "writeOnly", "title", "description", "minLength",
      "maxItems", "minimum", "exclusiveMaximum", "default", "const", "x-a", "uniqueItems", "not"]
 )  # fmt: skip
 
@@ -94,3 +95,28 @@ def test_what_is_taken_for_a_schema_is_one_for_jsonschema(made: dict[str, Any]) 
             checked("x", with_schema(made))
     else:
         assert checked("x", with_schema(made)).schema is made
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"format": "durration"},
+        {"properties": {"a": {"type": "string", "format": "durration"}}},
+        {"properties": {"a": {"items": {"anyOf": [{"format": "durration"}]}}}},
+        {"additionalProperties": {"type": "string", "format": "durration"}},
+    ],
+)
+def test_a_format_that_converts_nothing_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="unknown format 'durration'") as caught:
+        checked("x", with_schema(schema))
+    assert caught.value.hint == "did you mean 'duration'?"
+
+
+@pytest.mark.parametrize("stage", [Stage.GUARD, Stage.AUTHORIZE, Stage.HOOK, Stage.CREDENTIALS])
+def test_a_plugin_that_guards_nothing_is_refused(stage: Stage) -> None:
+    with pytest.raises(ConfigError, match="has no __call__"):
+        checked("x", type("X", (Plugin,), {"stage": stage, "_call__": None}))
+
+
+def test_one_that_only_has_pages_or_tasks_is_not() -> None:
+    assert checked("x", type("X", (Plugin,), {}))

@@ -88,13 +88,16 @@ async def test_a_bug_is_told_in_the_log_with_the_plugins_name_and_not_to_the_cli
     async def clumsy(asked: web.BaseRequest, handler: Handler) -> Answer:
         raise KeyError("my secret")
 
-    running = await gateway(public(upstream.url, "clumsy"))
+    running = await gateway(public(upstream.url, "clumsy", extra="plugins: [request-id]\n"))
     reply = await running.get("/api/brain/echo/")
     told = reply.raw_head.decode() + reply.body.decode()
     assert "clumsy" not in told
     assert "secret" not in told
     assert "KeyError" not in told
     assert "'clumsy' failed on route 'echo" in caplog.text
+    (record,) = [each for each in caplog.records if each.exc_info]
+    assert vars(record)["plugin"] == "clumsy"
+    assert vars(record)["request_id"] == json.loads(reply.body)["request_id"]
     assert "my secret" in caplog.text
     assert upstream.seen == []
 

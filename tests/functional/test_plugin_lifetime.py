@@ -193,6 +193,26 @@ async def test_a_setup_that_never_returns_is_a_dependency_that_is_away(
     assert checks["stuck"] == "setup() takes longer than 0.05 s"
 
 
+async def test_a_setup_that_never_returns_refuses_a_reload(
+    gateway: MakeGateway,
+    upstream: RecordingUpstream,
+    at_setup: AtSetup,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(instances, "SETUP_WITHIN", 0.05)
+
+    @at_setup
+    async def stuck(context: PluginContext) -> None:
+        await asyncio.Event().wait()
+
+    running = await gateway(public(upstream.url))
+    running.path.write_text(public(upstream.url, "stuck"))
+    refused = await running.reload()
+    assert refused is not None
+    assert "plugin 'stuck': setup() takes longer than 0.05 s" in refused
+    assert (await running.get("/api/brain/echo/")).status == 200
+
+
 # -- ready and close
 
 

@@ -14,6 +14,7 @@ from proxy import (
     EXCHANGE,
     Answer,
     Authenticator,
+    Exchange,
     Handler,
     Plugin,
     PluginContext,
@@ -129,6 +130,24 @@ class NeverCloses(Plugin):
         await asyncio.Event().wait()
 
 
+class NeverSetUp(Plugin):
+    async def setup(self, context: PluginContext) -> None:
+        await asyncio.Event().wait()
+
+
+class ExplainsLate(Plugin):
+    async def setup(self, context: PluginContext) -> None:
+        self._word = "hello"
+
+    def explain(self, exchange: Exchange) -> list[str]:
+        return [self._word]
+
+
+class Idle(Plugin):
+    async def _call__(self, request: web.BaseRequest, handler: Handler) -> Answer:
+        return Answer(status=403)
+
+
 @pytest.mark.parametrize(
     ("plugin", "expected"),
     [
@@ -136,6 +155,9 @@ class NeverCloses(Plugin):
         (NeedsAllOfSetupToClose, "close() works after a setup that broke off: AttributeError"),
         (Alone, "As in a reload: a second instance begins"),
         (NeverCloses, "it never came to an end"),
+        (NeverSetUp, "setup() does not return"),
+        (ExplainsLate, "explain() works on an instance that was never set up: AttributeError"),
+        (Idle, "it defines neither __call__ nor setup"),
     ],
 )
 async def test_a_life_may_be_cut_short_and_overlap_another(
@@ -245,7 +267,7 @@ class Answers(Plugin):
         return answer()
 
 
-@pytest.mark.parametrize("plugin", [Plugin, Marks, Nobody, Answers])
+@pytest.mark.parametrize("plugin", [Marks, Nobody, Answers])
 async def test_good_plugins_pass(plugin: type[Plugin]) -> None:
     await check_plugin(plugin)
 
