@@ -83,6 +83,17 @@ def _reduce(target: str, host: str) -> tuple[str, str]:
     return (behind if behind[:1] == "/" else "/" + behind), parts.netloc
 
 
+def _asked(request: Request) -> tuple[str, str]:
+    """Return what `_reduce` does of a request that is refused, as far as it can be known."""
+    host = request.headers.get("Host", "")
+    try:
+        return (
+            _reduce(request.target, host) if request.target[:1] != "/" else (request.target, host)
+        )
+    except GatewayError:
+        return request.target, host
+
+
 def _caller(
     snapshot: Snapshot, connection: ClientConnection, request: Request, host: str
 ) -> Caller:
@@ -220,9 +231,10 @@ def unrouted(
     started: float,
 ) -> Handler:
     """Attach an exchange that has no route and return the global chain, which ends in `error`."""
-    client = _caller(snapshot, connection, request, request.headers.get("Host", ""))[0]
+    target, host = _asked(request)
+    client = _caller(snapshot, connection, request, host)[0]
     # An ambiguous path is not shown as if it had a canonical view.
-    path = "" if error.code == "bad_path" else paths.split_target(request.target)[0]
+    path = "" if error.code == "bad_path" else paths.split_target(target)[0]
     outgoing = Outgoing(request.method, path, [])
     exchange = Exchange(NO_ROUTE, client, outgoing, request.method, path, started)
     exchange.error = error

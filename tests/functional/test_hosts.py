@@ -7,6 +7,7 @@ import ssl
 import pytest
 import trustme
 
+from tests.functional import probe
 from tests.functional.conftest import MakeGateway
 from tests.functional.kit import Gateway, RecordingUpstream
 
@@ -188,3 +189,21 @@ async def test_the_servers_name_and_certificate_follow_the_upstream_whatever_the
     assert reply.status == 200
     assert names == ["localhost"]
     assert server.last.header("Host") == "asked.example"
+
+
+async def test_an_absolute_target_that_no_route_takes_is_known_by_its_own_path_and_authority(
+    gateway: MakeGateway, upstream: RecordingUpstream
+) -> None:
+    running = await gateway(
+        f"""
+        version: 1
+        plugins: [{{use: "tests.functional.probe:record", as: probe}}]
+        services: {{crm: {{upstream: "{upstream.url}", public: true}}}}
+        """
+    )
+    reply = await running.ask(
+        b"GET http://asked.example/nowhere?q HTTP/1.1\r\nHost: other.example\r\n\r\n"
+    )
+    assert reply.status == 404
+    (exchange,) = probe.FINISHED
+    assert (exchange.path, exchange.client.host) == ("/nowhere", "asked.example")
