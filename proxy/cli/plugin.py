@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from proxy.cli.catalogs import catalog_of
 from proxy.cli.columns import aligned
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ def reference() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One array of objects.")
 def list_(files: tuple[str, ...], as_json: bool) -> None:
     """Show the installed plugins, and those of the plugins_dir of FILES (routes.yaml, if there)."""
-    rows = list(_rows(_catalog(files)))
+    if not files and Path("routes.yaml").exists():
+        files = ("routes.yaml",)
+    rows = list(_rows(catalog_of(files)))
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
@@ -90,22 +92,6 @@ def list_(files: tuple[str, ...], as_json: bool) -> None:
         click.echo(aligned([head, *cells]))
     if any("error" in row for row in rows):
         sys.exit(1)
-
-
-def _catalog(files: Sequence[str]) -> Catalog:
-    from proxy.plugin.catalog import Catalog
-
-    if not files and not Path("routes.yaml").exists():
-        return Catalog()
-    from proxy.cli.check import painted
-    from proxy.config.load import load
-
-    loaded = load(files or ("routes.yaml",), environment=os.environ, catalog=Catalog())
-    if loaded.config is None:
-        click.echo(painted(loaded.render()), err=True)
-        click.echo("only the installed plugins are shown", err=True)
-        return Catalog()
-    return Catalog().with_dropins(loaded.config.dropins)
 
 
 def _rows(catalog: Catalog) -> Iterator[dict[str, Any]]:

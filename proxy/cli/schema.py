@@ -8,21 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from proxy.cli.catalogs import catalog_of
+
 if TYPE_CHECKING:
     from proxy.plugin.catalog import Catalog
 
 
 @click.command()
+@click.argument("files", nargs=-1, type=click.Path())
 @click.option(
     "--plugins-only", is_flag=True, help="Only the plugins' options: schemas/plugins.schema.json."
 )
-def schema(plugins_only: bool) -> None:
-    """Print the JSON Schema of routes.yaml."""
+def schema(files: tuple[str, ...], plugins_only: bool) -> None:
+    """Print the JSON Schema of routes.yaml; of FILES, with the plugins of their plugins_dir."""
     from proxy.errors import ConfigError
-    from proxy.plugin.catalog import Catalog
 
+    catalog = catalog_of(files)
     try:
-        made = plugins_schema(Catalog()) if plugins_only else whole_schema(Catalog())
+        made = plugins_schema(catalog) if plugins_only else whole_schema(catalog)
     except ConfigError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)

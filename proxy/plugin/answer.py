@@ -155,7 +155,9 @@ class Answer(web.StreamResponse):
         if isinstance(response, Answer):
             return response
         if not isinstance(response, web.Response):
-            raise TypeError(f"a handler returns an Answer, not {type(response).__name__}")
+            raise TypeError(
+                f"a plugin returns an Answer, such as its handler gave, not {type(response).__name__}"
+            )
         body = response.body
         if not isinstance(body, (bytes, bytearray, type(None))):
             raise TypeError(f"a response's body must be bytes here, not {type(body).__name__}")

@@ -78,6 +78,14 @@ def test_a_new_package_passes_its_tests_and_can_be_built(tmp_path: Path) -> None
     assert list(top.glob("brain_rate_card-0.1.0-*.whl"))
 
 
+def test_the_schema_of_a_file_has_the_plugins_of_its_folder(tmp_path: Path) -> None:
+    assert brain(tmp_path, "plugin", "new", "rate-card").returncode == 0
+    (tmp_path / "routes.yaml").write_text("version: 1\nplugins_dir: plugins.d\n")
+    made = brain(tmp_path, "schema", "routes.yaml", "--plugins-only")
+    assert "value" in json.loads(made.stdout)["properties"]["rate-card"]["properties"]
+    assert "rate-card" not in json.loads(brain(tmp_path, "schema").stdout)["definitions"]
+
+
 def test_nothing_is_written_over(tmp_path: Path) -> None:
     assert brain(tmp_path, "plugin", "new", "a").returncode == 0
     (tmp_path / "plugins.d" / "a.py").write_text("mine")
