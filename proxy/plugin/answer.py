@@ -16,7 +16,7 @@ from proxy.errors import GatewayError, problem_body, proxy_status
 from proxy.headers import Field, clean_value, decode, first
 from proxy.plugin.decoding import OF_ANSWER, decoded
 from proxy.plugin.fields import CleanHeaders, answer_field
-from proxy.plugin.streams import Tap, broken, chained, gather, tapped
+from proxy.plugin.streams import Tap, Taps, broken, chained, gather, tapped
 
 _BODY_BOUND = (
     "Content-Encoding",
@@ -57,7 +57,7 @@ class Answer(web.StreamResponse):
     _content: bytes | None = None
     _download: Download | None = None
     _stream: AsyncIterator[bytes] | None = None
-    _taps: tuple[Tap, ...] = ()
+    _taps: Taps | None = None
 
     def __init__(
         self,
@@ -280,16 +280,19 @@ class Answer(web.StreamResponse):
         sent, or breaks off, has no end. A body that is here already goes by at once.
         """
         if self._stream is not None:
-            self._stream = tapped(self._stream, (tap,))
+            self._stream = tapped(self._stream, Taps(tap))
         elif self._content is not None:
-            tap.feed(self._content)
-            tap.end()
+            seen = Taps(tap)
+            seen.feed(self._content)
+            seen.end()
+        elif self._taps is None:
+            self._taps = Taps(tap)
         else:
-            self._taps += (tap,)
+            self._taps.add(tap)
 
     @property
-    def taps(self) -> tuple[Tap, ...]:
-        """Who is shown the body on its raw way to the client."""
+    def taps(self) -> Taps | None:
+        """Who is shown the body on its raw way to the client, None where nobody is."""
         return self._taps
 
     async def read(self, limit: int) -> bytes:

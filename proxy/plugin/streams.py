@@ -2,18 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+import logging
+from collections.abc import AsyncIterator, Iterable
 from typing import Protocol
+
+log = logging.getLogger("brain.plugin")
 
 
 class Tap(Protocol):
-    """Sees a body go by. It is called for every chunk: it neither waits nor raises."""
+    """Sees a body go by, chunk by chunk. It does not wait; one that raises sees no more."""
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
 
     def end(self) -> None:
         """Know that this was all. It is never called for a body that broke off."""
+
+
+class Taps:
+    """Those who see one body go by. One that fails is told in the log, and the body goes on."""
+
+    __slots__ = ("_taps",)
+
+    def __init__(self, *taps: Tap) -> None:
+        self._taps = list(taps)
+
+    def add(self, tap: Tap) -> None:
+        """Let `tap` see what goes by from now on."""
+        self._taps.append(tap)
+
+    def feed(self, data: bytes) -> None:
+        """Show the next bytes."""
+        for tap in tuple(self._taps):
+            try:
+                tap.feed(data)
+            except Exception as error:  # whoever only looks must not break what it looks at
+                self._drop(tap, error)
+
+    def end(self) -> None:
+        """Tell that this was all."""
+        for tap in tuple(self._taps):
+            try:
+                tap.end()
+            except Exception as error:  # see above
+                self._drop(tap, error)
+
+    def _drop(self, tap: Tap, error: Exception) -> None:
+        kind = type(tap)
+        log.error("a tap failed: %s.%s", kind.__module__, kind.__qualname__, exc_info=error)
+        self._taps.remove(tap)
 
 
 async def gather(body: AsyncIterator[bytes], parts: list[bytes], limit: int) -> bool:
@@ -45,11 +82,9 @@ async def broken(parts: Iterable[bytes], error: Exception) -> AsyncIterator[byte
     raise error
 
 
-async def tapped(body: AsyncIterator[bytes], taps: Sequence[Tap]) -> AsyncIterator[bytes]:
+async def tapped(body: AsyncIterator[bytes], taps: Taps) -> AsyncIterator[bytes]:
     """Yield what `body` yields, and show it to `taps`."""
     async for chunk in body:
-        for tap in taps:
-            tap.feed(chunk)
+        taps.feed(chunk)
         yield chunk
-    for tap in taps:
-        tap.end()
+    taps.end()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from proxy.plugin.streams import Tap
+    from proxy.plugin.streams import Taps
     from proxy.server.relay import ClientSink
 
 
@@ -15,7 +14,7 @@ class TappedSink:
 
     __slots__ = ("_sink", "_taps")
 
-    def __init__(self, sink: ClientSink, taps: Sequence[Tap]) -> None:
+    def __init__(self, sink: ClientSink, taps: Taps) -> None:
         self._sink = sink
         self._taps = taps
 
@@ -26,8 +25,7 @@ class TappedSink:
 
     def feed(self, data: bytes) -> None:
         """Take body bytes."""
-        for tap in self._taps:
-            tap.feed(data)
+        self._taps.feed(data)
         self._sink.feed(data)
 
     def flush(self) -> None:
@@ -37,5 +35,4 @@ class TappedSink:
     def end(self, tail: bytes) -> None:
         """Write what is held and `tail`: the body has gone by."""
         self._sink.end(tail)
-        for tap in self._taps:
-            tap.end()
+        self._taps.end()

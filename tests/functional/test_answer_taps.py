@@ -135,3 +135,51 @@ async def test_a_tap_gets_an_end_only_for_a_body_that_has_one(
         reply = await running.get("/api/brain/echo/")
         assert reply.body == (LARGE if deed == "reads" else b"instead")
     assert seen.ends == (1 if deed == "reads" else 0)
+
+
+class Failing(Seen):
+    """A tap that fails at the first chunk, or at the end."""
+
+    def __init__(self, at: str) -> None:
+        super().__init__()
+        self._at = at
+
+    def feed(self, data: bytes) -> None:
+        super().feed(data)
+        if self._at == "feed":
+            raise KeyError("a bug")
+
+    def end(self) -> None:
+        super().end()
+        if self._at == "end":
+            raise KeyError("a bug")
+
+
+@pytest.mark.parametrize("at", ["feed", "end"])
+@pytest.mark.parametrize("framing", ["short", "length", "wrapped"])
+async def test_a_tap_that_fails_sees_no_more_and_breaks_nothing(
+    gateway: MakeGateway,
+    upstream: RecordingUpstream,
+    behave: Behave,
+    caplog: pytest.LogCaptureFixture,
+    framing: str,
+    at: str,
+) -> None:
+    body = b"hello" if framing == "short" else LARGE
+    upstream.answer = made_of(body, "Digest: x")
+    failing, other = Failing(at), Seen()
+
+    def deed(answer: Answer) -> None:
+        if framing == "wrapped":
+            answer.body = answer.body
+        answer.tap(failing)
+        answer.tap(other)
+
+    edit(behave, deed)
+    reply = await ask(gateway, upstream)
+    assert reply.body == body
+    # Two answers went by, each with both taps.
+    assert b"".join(other.chunks) == body * 2
+    assert other.ends == 2
+    assert (len(failing.chunks) if at == "feed" else failing.ends) == 2
+    assert "a tap failed: tests.functional.test_answer_taps.Failing" in caplog.text
