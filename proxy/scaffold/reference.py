@@ -43,7 +43,6 @@ _OF_TESTS = {
     "Answers": "proxy.testing.calls",
     "Body": "proxy.testing.messages",
     "Headers": "proxy.testing.messages",
-    "OptionsError": "proxy.testing.making",
     "TestRoute": "proxy.testing.messages",
 }
 """What the test kit raises and takes, without a name of its own there."""
