@@ -41,6 +41,7 @@ def new(name: str, package: bool, folder: Path | None) -> None:
 
     try:
         asked = scaffold.NewPlugin(name)
+        _refuse_installed(name)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="NAME") from None
     where = folder or Path() if package else folder or Path(FOLDER)
@@ -54,6 +55,15 @@ def new(name: str, package: bool, folder: Path | None) -> None:
         path.write_text(text)
         click.echo(path)
     click.echo(_next_package(asked, where) if package else _next_dropin(asked, where), err=True)
+
+
+def _refuse_installed(name: str) -> None:
+    from proxy.plugin.catalog import Catalog
+
+    catalog = Catalog()
+    if name in catalog:
+        where, _ = catalog.origin(name)
+        raise ValueError(f"'{name}' is the name of an installed plugin, from {where}")
 
 
 def _next_dropin(new: Any, folder: Path) -> str:

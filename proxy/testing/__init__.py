@@ -7,9 +7,10 @@ second runs a real gateway on loopback.
 """
 
 from proxy.testing.backend import Backend, Received
-from proxy.testing.calls import UNREACHED, Called, call, make, running
+from proxy.testing.calls import UNREACHED, Called, call
 from proxy.testing.conformance import check_plugin
 from proxy.testing.gateway import Brain, Reply
+from proxy.testing.making import OptionsError, make, running
 from proxy.testing.messages import principal, upstream_answer
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Backend",
     "Brain",
     "Called",
+    "OptionsError",
     "Received",
     "Reply",
     "call",

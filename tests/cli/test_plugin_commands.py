@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy.scaffold import NewPlugin
+from proxy import testing
+from proxy.plugin import options
+from proxy.scaffold import NewPlugin, dropin
 from proxy.scaffold.reference import reference
 
 ROOT = Path(__file__).parents[2]
@@ -95,6 +97,65 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     assert (tmp_path / "plugins.d" / "a.py").read_text() == "mine"
 
 
+@pytest.mark.parametrize("package", [(), ("--package",)])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("test-things", "is a test's file"),
+        ("conftest", "is a test's file"),
+        ("class", "a word of Python's own"),
+        ("none", "a word of Python's own"),
+        ("json", "another module 'json'"),
+        ("proxy", "another module 'proxy'"),
+        ("plugin", "its class would be called Plugin"),
+        ("class-var", "its class would be called ClassVar"),
+        ("request-id", "an installed plugin, from brain-gateway"),
+    ],
+)
+def test_a_name_that_can_not_work_is_wrong_usage(
+    tmp_path: Path, name: str, reason: str, package: tuple[str, ...]
+) -> None:
+    made = brain(tmp_path, "plugin", "new", name, *package)
+    assert made.returncode == 2
+    assert reason in " ".join(made.stderr.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_settings_of_pytest_gets_some_and_can_be_moved(tmp_path: Path) -> None:
+    made = brain(tmp_path, "plugin", "new", "rate-card")
+    assert "plugins.d/pytest.ini" in made.stdout.split()
+    assert "pytest.ini" not in brain(tmp_path, "plugin", "new", "other").stdout
+    moved = tmp_path / "moved"
+    (tmp_path / "plugins.d").rename(moved)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "moved"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "6 passed" in done.stdout, done.stdout + done.stderr
+    assert "Warning" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "settings"),
+    [
+        ("pyproject.toml", "[tool.pytest.ini_options]\n", True),
+        ("pyproject.toml", "[project]\n", False),
+        ("tox.ini", "[pytest]\n", True),
+        ("setup.cfg", "[tool:pytest]\n", True),
+    ],
+)
+def test_a_projects_own_settings_of_pytest_are_left_in_force(
+    tmp_path: Path, file: str, text: str, settings: bool
+) -> None:
+    (tmp_path / file).write_text(text)
+    made = dropin(NewPlugin("rate-card"), tmp_path / "a" / "plugins.d")
+    assert (tmp_path / "a" / "plugins.d" / "pytest.ini" not in made) == settings
+
+
 @pytest.mark.parametrize("name", ["Rate", "rate_card", "-a", "a-", "a--b", "../a", "1a", ""])
 def test_a_name_that_is_not_kebab_case_is_wrong_usage(tmp_path: Path, name: str) -> None:
     made = brain(tmp_path, "plugin", "new", "--", name)
@@ -140,3 +201,14 @@ def test_a_broken_drop_in_is_told_and_the_installed_ones_are_listed(tmp_path: Pa
 def test_the_reference_is_made_of_the_docstrings() -> None:
     page = ROOT / "docs" / "plugin-reference.md"
     assert page.read_text() == reference(), "run: brain plugin reference > docs/plugin-reference.md"
+
+
+def test_the_reference_has_what_authors_need() -> None:
+    page = reference()
+    for form in options._FORMATS:
+        assert f"| `{form}` |" in page
+    for name in testing.__all__:
+        assert f"## {name}\n" in page
+    for member in ("- `route: RouteInfo`", "- `attempts: list[Attempt]`", "- `TRANSFORM = 6`"):
+        assert member in page
+    assert "`__init__(message: str, *, code: str='dependency_unavailable') -> None`" in page
