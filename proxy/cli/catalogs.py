@@ -29,4 +29,4 @@ def catalog_of(files: Sequence[str]) -> Catalog:
         click.echo(painted(loaded.render()), err=True)
         click.echo("only the installed plugins are shown", err=True)
         return Catalog()
-    return Catalog().with_dropins(loaded.config.dropins)
+    return loaded.catalog

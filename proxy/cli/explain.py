@@ -130,13 +130,11 @@ def _loaded(files: tuple[str, ...]) -> Files:
     from proxy.explaining.explain import Files
     from proxy.plugin.catalog import Catalog
 
-    catalog = Catalog()
-    loaded = load(files, environment=os.environ, catalog=catalog, keep_tree=True)
+    loaded = load(files, environment=os.environ, catalog=Catalog(), keep_tree=True)
     if loaded.config is None or loaded.root is None:
         click.echo(painted(loaded.render()), err=True)
         sys.exit(1)
-    known = catalog.with_dropins(loaded.config.dropins)
-    return Files(loaded.config, loaded.root, os.environ, known)
+    return Files(loaded.config, loaded.root, os.environ, loaded.catalog)
 
 
 def _explained(files: Files, question: Question) -> dict[str, Any]:

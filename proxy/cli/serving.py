@@ -44,8 +44,8 @@ def serve(
 
     `started` is called when it listens; `remedies` say what to do when an address is taken.
     """
-    catalog, since = Catalog(), time.time()
-    loaded = load(files, environment=environment, catalog=catalog)
+    since = time.time()
+    loaded = load(files, environment=environment, catalog=Catalog())
     if loaded.config is None:
         click.echo(loaded.render(), err=True)
         return 1
@@ -60,7 +60,7 @@ def serve(
             config,
             files,
             environment,
-            catalog,
+            loaded.catalog,
             overrides.adjust,
             watch=watch,
             logs=follow,

@@ -15,7 +15,8 @@ MOST_BYTES = 1024 * 1024
 """Of one file: a plugin is a page or two, so what is larger is something else."""
 
 _NAME = re.compile(r"_?[a-z][a-z0-9_]*")
-_TESTS = ("test_", "conftest")
+_NO_PLUGINS = ("test_", "conftest", ".")
+"""How tests begin, and what editors and file systems leave beside a file."""
 
 
 def read_dropins(work: Work) -> None:
@@ -41,12 +42,16 @@ def read_dropins(work: Work) -> None:
 
 def _read(work: Work, path: Path) -> DropIn | None:
     """Return one file of the folder, None for what is no plugin: tests, folders, other files."""
-    if path.suffix != ".py" or path.name.startswith(_TESTS) or path.is_dir():
+    if path.suffix != ".py" or path.name.startswith(_NO_PLUGINS) or path.is_dir():
         return None
     if not _NAME.fullmatch(path.stem):
         message = f"'{path.name}' can't be the name of a plugin's file"
         hint = "begin with a small letter, and use small letters, digits and underscores"
         work.report.error(Code.FILES, message, work.value("plugins_dir"), hint)
+        return None
+    if not path.is_file():  # a FIFO would wait for a writer
+        message = f"'{path.name}' is no regular file"
+        work.report.error(Code.FILES, message, work.value("plugins_dir"), "take it away")
         return None
     try:
         with path.open("rb") as file:

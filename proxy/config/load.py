@@ -39,13 +39,14 @@ from proxy.plugin.catalog import Catalog
 class Loaded:
     """What came of loading: `config` is None exactly when there is an error among `diagnostics`.
 
-    `files` are all that were read, in order; `services` is how many were named, good or bad, None
-    where the files could not be read as far as that. `root` is the tree with the places of all
-    values, for who asked to keep it.
+    `catalog` has the drop-ins that were loaded. `files` are all that were read, in order; `services`
+    is how many were named, good or bad, None where the files could not be read as far as that. `root`
+    is the tree with the places of all values, for who asked to keep it.
     """
 
     config: Config | None
     diagnostics: tuple[Diagnostic, ...]
+    catalog: Catalog
     files: tuple[str, ...] = ()
     services: int | None = None
     root: Tree | None = None
@@ -113,7 +114,7 @@ def _load(files: Sequence[str], environment: Mapping[str, str], registry: Regist
     names = tuple(source.name for source in reader.sources)
     if tree is None:
         _hide(reader, report)
-        return Loaded(None, tuple(report), names)
+        return Loaded(None, tuple(report), registry.catalog, names)
     work = Work(
         tree,
         plain(tree),
@@ -129,7 +130,8 @@ def _load(files: Sequence[str], environment: Mapping[str, str], registry: Regist
     _hide(reader, report, work)
     services = work.data.get("services")
     count = len(services) if isinstance(services, dict) else 0
-    return Loaded(None if report.failed else config, tuple(report), names, count, tree)
+    served = None if report.failed else config
+    return Loaded(served, tuple(report), registry.catalog, names, count, tree)
 
 
 def _hide(reader: Reader, report: Report, work: Work | None = None) -> None:

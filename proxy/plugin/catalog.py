@@ -37,8 +37,14 @@ class Catalog:
             known = self._points.setdefault(point.name, [])
             if all(point.value != other.value for other in known):
                 known.append(point)
+        self._read: tuple[DropIn, ...] = ()
         self._dropins: dict[str, DropIn] = {}
         self._classes: dict[str, type[Plugin]] = {}
+
+    @property
+    def dropins(self) -> tuple[DropIn, ...]:
+        """The files of `plugins_dir` that it was made with."""
+        return self._read
 
     def with_dropins(self, dropins: Iterable[DropIn]) -> Catalog:
         """Return a catalog that has `dropins` too, in place of those of any earlier load."""
@@ -49,6 +55,7 @@ class Catalog:
         return fresh
 
     def _take(self, dropins: tuple[DropIn, ...]) -> None:
+        self._read = dropins
         kept = self._classes.items()
         self._classes = {
             reference: found

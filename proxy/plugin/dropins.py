@@ -58,7 +58,7 @@ class DropInError(ConfigError):
 
 def begin_anew(dropins: Iterable[DropIn]) -> None:
     """Let the namespace hold `dropins` and nothing else, none of them run yet."""
-    for name in [name for name in sys.modules if name.partition(".")[0] == NAMESPACE]:
+    for name in _names():
         del sys.modules[name]
     package = ModuleType(NAMESPACE, "The drop-ins of the last load.")
     package.__path__ = []
@@ -66,6 +66,26 @@ def begin_anew(dropins: Iterable[DropIn]) -> None:
     _finder.files = {f"{NAMESPACE}.{each.module}": each for each in dropins}
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
+
+
+Namespace = tuple[dict[str, ModuleType], dict[str, DropIn]]
+
+
+def namespace() -> Namespace:
+    """Return what the namespace holds now, for `restore` when a load comes to nothing."""
+    return {name: sys.modules[name] for name in _names()}, _finder.files
+
+
+def restore(before: Namespace) -> None:
+    """Let the namespace hold again what it did."""
+    modules, _finder.files = before
+    for name in _names():
+        del sys.modules[name]
+    sys.modules.update(modules)
+
+
+def _names() -> list[str]:
+    return [name for name in sys.modules if name.partition(".")[0] == NAMESPACE]
 
 
 def class_of(dropin: DropIn) -> type[Plugin]:

@@ -14,6 +14,7 @@ from proxy.config.models import Config
 from proxy.errors import ConfigError, GatewayError
 from proxy.plugin.catalog import Catalog
 from proxy.plugin.context import GatewayStatus, OwnHandler
+from proxy.plugin.dropins import DropInError, namespace, restore
 from proxy.runtime import serving
 from proxy.runtime.begin import begin
 from proxy.runtime.retired import Retired
@@ -88,15 +89,19 @@ class Gateway:
         old = self._snapshot
         if old is not None:
             _refuse_restart_only(old.config, config)
-        # A reload may name a plugin for the first time: its import must not stop the loop.
-        catalog = await asyncio.to_thread(_import_plugins, self.catalog, config)
+        before = namespace()
         fresh = Snapshot(config, self.shared, self.tasks)
-        with collector_paused():
-            try:
+        try:
+            # A reload may name a plugin for the first time: its import must not stop the loop.
+            catalog = await asyncio.to_thread(
+                _import_plugins, self.catalog, config, first=old is None
+            )
+            with collector_paused():
                 await fresh.build(catalog, old, self.status, self.public_pages(config))
-            except BaseException:
-                await fresh.close()
-                raise
+        except BaseException:
+            restore(before)
+            await fresh.close()
+            raise
         self._snapshot = fresh
         self.catalog = catalog
         self.loaded_at = time.time()
@@ -165,11 +170,19 @@ def _no_pages(_config: Config) -> PublicPages:
     return {}
 
 
-def _import_plugins(catalog: Catalog, config: Config) -> Catalog:
-    """Return the catalog that has this configuration's drop-ins, all that it names imported."""
-    catalog = catalog.with_dropins(config.dropins)
-    for entry in config.entries:
-        catalog.named(entry.plugin, entry.use)
+def _import_plugins(catalog: Catalog, config: Config, *, first: bool) -> Catalog:
+    """Return the catalog that has this configuration's drop-ins, all that it names imported.
+
+    The first load was made in this process: what it has run is not run again.
+    """
+    if not first or catalog.dropins != config.dropins:
+        catalog = catalog.with_dropins(config.dropins)
+    try:
+        for entry in config.entries:
+            catalog.named(entry.plugin, entry.use)
+    except DropInError as error:
+        place = f"{error.file}:{error.line}"
+        raise ConfigError(f"{place}: {error}", hint=error.hint) from error
     if config.entries:
         # What any of them may ask for in its setup: it reads /proc when it is imported.
         importlib.import_module("proxy.plugin.metrics")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
 from time import perf_counter
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
@@ -12,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from proxy.runtime.chain import link_identity
 from proxy.runtime.forward import forward
 from proxy.runtime.serving import run
+from proxy.runtime.slices import in_slices
 
 if TYPE_CHECKING:
     from proxy.plugin.exchange import Exchange
     from proxy.runtime.gateway import Gateway
-    from proxy.server.protocol import ClientConnection
 
 log = logging.getLogger("brain.plugin")
 
@@ -35,40 +34,45 @@ async def tell_holders(gateway: Gateway) -> None:
     told: set[Exchange] = set()
     while True:
         await asyncio.sleep(LOOK_EVERY)
-        held = dict(_held(gateway.serving()))
-        for exchange, identity in held.items():
+        held: set[Exchange] = set()
+        async for connection in in_slices(gateway.serving()):
+            found = _held(connection.serving_task)
+            if found is None:
+                continue
+            exchange, identity = found
+            held.add(exchange)
             if exchange not in told:
                 log.warning(
                     "plugin '%s' has held a request on route '%s' for %d s",
                     identity,
                     exchange.route.name,
                     perf_counter() - exchange.started,
+                    extra={"request_id": exchange.request_id or None},
                 )
-        told = set(held)
+        told = held
 
 
-def _held(connections: Iterable[ClientConnection]) -> Iterator[tuple[Exchange, str]]:
-    now = perf_counter()
-    for connection in connections:
-        exchange, identity = _innermost(connection.serving_task)
-        if exchange is not None and identity and now - exchange.started > HELD_AFTER:
-            yield exchange, identity
-
-
-def _innermost(task: asyncio.Task[Any] | None) -> tuple[Exchange | None, str]:
-    """Return the exchange that a task serves, and the plugin in which it waits, "" for none.
-
-    What waits for an upstream is no plugin's doing: that has timers of its own.
-    """
-    exchange: Exchange | None = None
-    identity = ""
+def _held(task: asyncio.Task[Any] | None) -> tuple[Exchange, str] | None:
+    """Return the exchange that a task serves and the plugin that holds it for long, if one does."""
     step: Any = None if task is None else task.get_coro()
     while isinstance(step, CoroutineType) and step.cr_frame is not None:
         if step.cr_code is run.__code__:
-            exchange = step.cr_frame.f_locals["request"].exchange
-        elif step.cr_code is forward.__code__:
-            identity = ""
-        else:
-            identity = link_identity(step) or identity
+            exchange: Exchange = step.cr_frame.f_locals["request"].exchange
+            young = perf_counter() - exchange.started < HELD_AFTER
+            identity = "" if young else _innermost(step.cr_await)
+            return (exchange, identity) if identity else None
         step = step.cr_await
-    return exchange, identity
+    return None
+
+
+def _innermost(step: Any) -> str:
+    """Return the plugin in which a chain waits, "" for none.
+
+    What waits for an upstream is no plugin's doing: that has timers of its own.
+    """
+    identity = ""
+    while isinstance(step, CoroutineType) and step.cr_frame is not None:
+        at_upstream = step.cr_code is forward.__code__
+        identity = "" if at_upstream else link_identity(step) or identity
+        step = step.cr_await
+    return identity

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from traceback import walk_tb
 
 from proxy.config.codes import Code
@@ -28,7 +29,10 @@ SETUP_WITHIN = 20.0
 """Seconds that a plugin may take to set up: what takes longer is taken for a dependency that hangs."""
 
 CLOSE_WITHIN = 5.0
-"""Seconds that a plugin may take to close: a shutdown must not wait for ever."""
+"""Seconds that all plugins of a snapshot may take to close: a shutdown must not wait for ever."""
+
+CLOSE_AT_LEAST = 0.1
+"""Seconds for each of them, whatever those before have taken."""
 
 READY_WITHIN = 2.0
 """Seconds that a plugin may take to say whether it is ready: /ready is asked often."""
@@ -127,9 +131,11 @@ class Instances:
         await self._retries.cancel()
         async for context in in_slices(reversed(self._contexts)):
             await context.stop_tasks()
+        ends = monotonic() + CLOSE_WITHIN
         async for held in in_slices(reversed(self.held)):
+            left = max(ends - monotonic(), CLOSE_AT_LEAST)
             try:
-                await _within(CLOSE_WITHIN, held.plugin.close(), "close")
+                await _within(left, held.plugin.close(), "close")
             except _Late as late:
                 log.error("plugin '%s': %s", held.identity, late)  # noqa: TRY400  not its own words
             except Exception:
@@ -152,7 +158,7 @@ async def _within(seconds: float, step: Awaitable[None], name: str) -> None:
     except TimeoutError as error:
         if not bound.expired():
             raise  # the plugin's own
-        raise _Late(f"{name}() takes longer than {seconds:g} s") from error
+        raise _Late(f"{name}() takes longer than {seconds:.3g} s") from error
 
 
 async def _reason(held: Held) -> str | None:

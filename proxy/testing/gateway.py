@@ -95,14 +95,14 @@ class Brain:
 
     async def _start(self) -> None:
         files = [str(self.path), str(self._settings)]
-        catalog = Catalog()
-        config = load_or_raise(files, environment=self._environment, catalog=catalog).config
+        loaded = load_or_raise(files, environment=self._environment, catalog=Catalog())
+        config = loaded.config
         assert config is not None
         host = Host(
             config,
             files,
             self._environment,
-            catalog,
+            loaded.catalog,
             lambda found: found,
             watch=False,
             probe=False,

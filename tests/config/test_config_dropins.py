@@ -1,5 +1,6 @@
 """`plugins_dir`: which files are plugins, and how a broken one is told."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -151,3 +152,19 @@ def test_nothing_runs_where_no_plugin_may(write: Any, tmp_path: Path) -> None:
     write.file("own/greet.py", "raise SystemExit\n")
     write.file("routes.yaml", FILE)
     assert write.load(run_plugins=False).diagnostics == ()
+
+
+def test_what_editors_and_file_systems_leave_is_left_alone(write: Any, tmp_path: Path) -> None:
+    write.file("own/greet.py", GOOD)
+    write.file("own/._greet.py", b"\x00\x05")
+    (tmp_path / "own" / ".#greet.py").symlink_to("somebody@host.1234")
+    assert write.errors(FILE) == []
+
+
+def test_what_is_no_regular_file_is_refused_instead_of_waiting_for_a_writer(
+    write: Any, tmp_path: Path
+) -> None:
+    write.file("own/greet.py", GOOD)
+    os.mkfifo(tmp_path / "own" / "pipe.py")
+    (found,) = write.text(FILE).diagnostics
+    assert found.message == "'pipe.py' is no regular file"

@@ -103,10 +103,9 @@ async def gateway(tmp_path: Path) -> AsyncIterator[MakeGateway]:
 
 
 def _load(files: list[str], environment: dict[str, str]) -> tuple[Config, Catalog]:
-    catalog = Catalog()
-    config = load_or_raise(files, environment=environment, catalog=catalog).config
-    assert config is not None
-    return config, catalog
+    loaded = load_or_raise(files, environment=environment, catalog=Catalog())
+    assert loaded.config is not None
+    return loaded.config, loaded.catalog
 
 
 async def _settle(before: set[asyncio.Task[object]]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -146,3 +148,52 @@ async def test_an_aiohttp_middleware_in_a_file_is_a_plugin(
     )
     running = await gateway(routes(upstream))
     assert await word(running) == "/api/brain/echo/"
+
+
+async def test_a_start_runs_a_file_once_and_a_reload_once_more(
+    gateway: MakeGateway, upstream: RecordingUpstream, tmp_path: Path
+) -> None:
+    (tmp_path / "own").mkdir()
+    log = tmp_path / "runs"
+    (tmp_path / "own" / "greet.py").write_text(
+        "from os import getpid\nfrom pathlib import Path\nfrom proxy import Plugin\n"
+        f"with Path({str(log)!r}).open('a') as log:\n    print(getpid(), file=log)\n"
+        "class Greet(Plugin): ...\n"
+    )
+
+    def own_runs() -> int:
+        return log.read_text().split().count(str(os.getpid()))
+
+    running = await gateway(routes(upstream))
+    assert own_runs() == 1
+    assert await running.reload() is None
+    assert own_runs() == 2
+
+
+async def test_a_load_that_comes_to_nothing_leaves_the_modules_of_what_runs(
+    gateway: MakeGateway, upstream: RecordingUpstream, tmp_path: Path
+) -> None:
+    write(tmp_path / "own", "one")
+    running = await gateway(routes(upstream))
+    before = sys.modules["brain_dropins.greet"]
+    write(tmp_path / "own", "two")
+    with (tmp_path / "own" / "greet.py").open("a") as file:
+        file.write("    async def setup(self, context):\n        raise KeyError('a bug')\n")
+    refusal = await running.reload()
+    assert refusal is not None
+    assert "KeyError" in refusal
+    assert sys.modules["brain_dropins.greet"] is before
+    assert await word(running) == "one"
+
+
+async def test_one_that_fails_here_alone_is_told_with_its_place(
+    gateway: MakeGateway, upstream: RecordingUpstream, tmp_path: Path
+) -> None:
+    write(tmp_path / "own", "one")
+    running = await gateway(routes(upstream))
+    with (tmp_path / "own" / "greet.py").open("a") as file:
+        file.write(f"\nimport os\nif os.getpid() == {os.getpid()}:\n    raise KeyError('here')\n")
+    refusal = await running.reload()
+    assert refusal is not None
+    assert f"greet.py:{len(PLUGIN.splitlines()) + 4}: this plugin can't be loaded" in refusal
+    assert await word(running) == "one"
