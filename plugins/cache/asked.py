@@ -8,19 +8,15 @@ from aiohttp import hdrs, web
 
 from plugins.cache.directives import Directives, parse, seconds
 from plugins.cache.fields import Values, by_name
-from proxy import Exchange, Principal
+from plugins.cache.scopes import EVERYONE, Scope, scope_of
+from plugins.cache.streams import speaks_of_stream
+from proxy import Exchange
 
 Resource = tuple[str, str]
 """Where the upstream is, and the raw path and query that it is asked for."""
 
-Scope = tuple[str | None, ...]
 Partition = tuple[tuple[str, ...], Scope]
 """The door by which a request came (route, scheme, host, prefix), and whom its answer is for."""
-
-EVERYONE: Scope = ("everyone",)
-ANONYMOUS: Scope = ("anonymous",)
-STRANGER: Scope = ("stranger",)
-"""Somebody with credentials that no authenticator proved: nothing is stored for that one."""
 
 PASSING = frozenset({b"range", b"if-range", b"if-match", b"if-unmodified-since"})
 """Fields by which a request passes: ranges are the upstream's to cut, and the last two speak to it
@@ -89,8 +85,8 @@ class Asked:
 
     @property
     def waits(self) -> bool:
-        """Whether it may be answered by what another request brings. An event stream never ends."""
-        return not self.strict and b"text/event-stream" not in self.values.get(b"accept", b"")
+        """Whether it may be answered by what another request brings. A stream may never end."""
+        return not self.strict and not speaks_of_stream(self.values.get(b"accept", b""))
 
     @property
     def leads(self) -> bool:
@@ -107,7 +103,8 @@ def read(
     hold credentials.
     """
     outgoing = exchange.outgoing
-    values = by_name(outgoing.wire_fields())
+    fields = outgoing.wire_fields()
+    values = by_name(fields)
     if (
         not PASSING.isdisjoint(values)
         or hdrs.UPGRADE in request.headers
@@ -120,16 +117,6 @@ def read(
     if client.trusted:
         # What a trusted proxy stripped stands in links that the upstream makes.
         door += tuple(request.headers.getall("X-Forwarded-Prefix", ()))
-    scope = scope_of(exchange.principal, values, names)
+    scope = scope_of(exchange.principal, fields, values, names)
     resource = place[0], outgoing.target
     return Asked(resource, door, scope, values, head=outgoing.method == "HEAD")
-
-
-def scope_of(principal: Principal | None, values: Values, names: Collection[bytes]) -> Scope:
-    """Return whom an answer to such a request would be for, unless it is for everyone."""
-    if principal is not None:
-        return "principal", principal.by, principal.tenant, principal.subject
-    for name in names:
-        if name in values:
-            return STRANGER
-    return ANONYMOUS

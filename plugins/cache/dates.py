@@ -6,15 +6,23 @@ from calendar import timegm
 from email.utils import formatdate, parsedate_tz
 from functools import lru_cache
 
+from plugins.cache.fields import REMEMBERED
 
-@lru_cache(maxsize=1024)
+
 def parse_date(value: bytes) -> int | None:
     """Return the seconds since 1970, None for what is no date."""
+    return _remembered(value) if len(value) <= REMEMBERED else _parsed(value)
+
+
+def _parsed(value: bytes) -> int | None:
     try:
         found = parsedate_tz(value.decode("ascii"))
         return None if found is None else timegm(found[:6])
     except (ValueError, OverflowError, IndexError, TypeError):  # servers send anything here
         return None
+
+
+_remembered = lru_cache(maxsize=1024)(_parsed)
 
 
 def format_date(seconds: float) -> bytes:

@@ -6,38 +6,49 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
+from plugins.cache.fields import REMEMBERED, whole_number
+
 Directives = Mapping[bytes, bytes]
 """Lower-case names to values, empty where there is none."""
 
-_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_DIRECTIVE = re.compile(
-    rb"(%b)(?:[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|([^\s\",]*)))?[ \t]*(?:,|$)" % _TOKEN
+# Clients send this. No repetition gives back what it took, so a member is looked at once for each way to
+# read it. A quoted value ends at the next quote, and another one can't begin before that: the character
+# in front of where it would is no backslash. So all of them together are no longer than the field.
+_MEMBER = re.compile(
+    rb"[ \t,]*+"
+    rb"(?:([!#$%&'*+.^_`|~0-9A-Za-z-]++)"
+    rb"(?:(?:[ \t]*+=[ \t]*+(?:\"((?:[^\"\\]|\\.)*+)\"|([^\s\",]*+)))?+[ \t]*+(?:,|\Z)"
+    rb"|([^,]*+))"
+    rb"|[^,]++|\Z)",
+    re.DOTALL,
 )
-_BROKEN = re.compile(rb"(%b)?[^,]*(?:,|$)" % _TOKEN)
+_GRANTS = frozenset({b"public"})
+"""Directives that allow something: what is malformed allows nothing."""
+
 _FOREVER = 2**31 - 1
 """Seconds that stand for all that are more (RFC 9111, 1.2.2)."""
 
 
-@lru_cache(maxsize=256)
 def parse(value: bytes) -> Directives:
     """Return the directives of a field's value, its lines joined by commas (RFC 9111, 5.2).
 
     Of a directive that is there twice the first counts (RFC 9111, 4.2.1). One that is malformed
-    stands without its value: a `private` that no list can be read of is private as a whole.
+    stands without its value: a `private` that no list can be read of is private as a whole. A
+    malformed `public` is none. Takes time in proportion to the value's length.
     """
+    return _remembered(value) if len(value) <= REMEMBERED else _parsed(value)
+
+
+def _parsed(value: bytes) -> Directives:
     found: dict[bytes, bytes] = {}
-    at = 0
-    while at < len(value):
-        if value[at] in b" \t,":
-            at += 1
-            continue
-        part = _DIRECTIVE.match(value, at) or _BROKEN.match(value, at)
-        assert part is not None  # the second one takes anything
-        name, *given = part.groups()
-        if name:
-            found.setdefault(name.lower(), next(filter(None, given), b""))
-        at = part.end()
+    for name, quoted, plain, broken in _MEMBER.findall(value):
+        lower = name.lower()
+        if lower and not (broken and lower in _GRANTS):
+            found.setdefault(lower, quoted or plain)
     return found
+
+
+_remembered = lru_cache(maxsize=256)(_parsed)
 
 
 def seconds(directives: Directives, name: bytes) -> int | None:
@@ -48,4 +59,4 @@ def seconds(directives: Directives, name: bytes) -> int | None:
     value = directives.get(name)
     if value is None:
         return None
-    return min(int(value), _FOREVER) if value.isdigit() else 0
+    return whole_number(value, _FOREVER) or 0

@@ -8,6 +8,10 @@ Field = tuple[bytes, bytes]
 Values = Mapping[bytes, bytes]
 """Lower-case names to values, those of one name joined by commas (RFC 9110, 5.3)."""
 
+REMEMBERED = 256
+"""Bytes of a value up to which what it means is remembered: the usual ones are short, and a memory that
+counts its entries must not hold large ones."""
+
 _MOST = 1024
 _LONGEST = 64
 
@@ -30,10 +34,16 @@ LOWER: dict[bytes, bytes] = _Lower()
 def by_name(fields: Iterable[Field]) -> dict[bytes, bytes]:
     """Return `Values` of raw fields."""
     values: dict[bytes, bytes] = {}
+    repeated: dict[bytes, list[bytes]] = {}
     for name, value in fields:
         lower = LOWER[name]
-        before = values.get(lower)
-        values[lower] = value if before is None else b"%b, %b" % (before, value)
+        if lower in values:
+            # Joined once, at the end: a head may be one name a thousand times.
+            repeated.setdefault(lower, [values[lower]]).append(value)
+        else:
+            values[lower] = value
+    for lower, lines in repeated.items():
+        values[lower] = b", ".join(lines)
     return values
 
 
@@ -42,6 +52,17 @@ def names_in(value: bytes | None) -> list[bytes]:
     if not value:
         return []
     return [name for part in value.split(b",") if (name := part.strip().lower())]
+
+
+def whole_number(value: bytes, most: int) -> int | None:
+    """Return the number that digits write, at most `most`; None for what is no number.
+
+    Python refuses to read thousands of digits, and leading zeros are none that count.
+    """
+    if not value.isdigit():
+        return None
+    digits = value.lstrip(b"0")
+    return most if len(digits) > len(str(most)) else min(int(digits or b"0"), most)
 
 
 def text(raw: bytes) -> str:

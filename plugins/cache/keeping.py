@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from plugins.cache.asked import STRANGER, Asked
+from plugins.cache.asked import Asked
 from plugins.cache.dates import format_date
 from plugins.cache.entry import Entry, Variant
-from plugins.cache.fields import LOWER, Field, Values, by_name, names_in
+from plugins.cache.fields import LOWER, Field, Values, by_name, names_in, whole_number
 from plugins.cache.parts import Parts
 from plugins.cache.policy import forbids, is_shared
+from plugins.cache.scopes import NOBODYS
+from plugins.cache.streams import speaks_of_stream
 from proxy import Answer, Outgoing
 
 _NEVER = frozenset({101, 206, 304})
@@ -60,16 +62,17 @@ class Keeper:
 
     def storable(self, status: int, values: Values) -> bool:
         """Tell whether an answer with these fields may be stored, as far as it is the gateway's say."""
-        length = values.get(b"content-length", b"0")
+        most = self._parts.max_entry
+        length = whole_number(values.get(b"content-length", b"0"), most + 1)
         return not (
             status in _NEVER
             or status >= 500
             or b"set-cookie" in values
             or forbids(values)
-            or not length.isdigit()
-            or int(length) > self._parts.max_entry
-            or values.get(b"content-type", b"").lower().startswith(b"text/event-stream")
-            or (not is_shared(values) and self._asked.scope is STRANGER)
+            or length is None
+            or length > most
+            or speaks_of_stream(values.get(b"content-type", b""))
+            or (not is_shared(values) and self._asked.scope in NOBODYS)
             # What stands further in chose another address for this caller, unseen by the upstream.
             or (is_shared(values) and self._outgoing.target != self._target)
         )

@@ -13,12 +13,15 @@ SCHEMA: Mapping[str, Any] = {
     "description": "Keeps answers to GET in memory and serves them again, as RFC 9111 lets a shared "
     "cache: by the upstream's Cache-Control, Expires, Vary, ETag and Last-Modified. HEAD is answered "
     "from a stored GET; a POST, PUT, PATCH or DELETE that succeeds drops what is stored for its "
-    "address. Errors (5xx), answers with Set-Cookie, ranges and event streams are never stored. It "
-    "runs after authentication and authorisation, and keeps what it stores for a caller apart from "
-    "all others, unless the upstream says public or s-maxage. Plugins that are listed after it do "
-    "not run on a hit, and their edits are stored: list it after `headers` and all that edits "
-    "answers for one caller; before `compress` to store what is compressed, after it to compress "
-    "each time. Cache-Status tells what it did (RFC 9211).",
+    "address. Errors (5xx), answers with Set-Cookie, ranges and streams (event streams, NDJSON, gRPC "
+    "and the like) are never stored. It runs after authentication and authorisation. What it stores "
+    "for a caller is kept apart from all others, unless the upstream says public: by the caller's "
+    "name, tenant, roles, scopes and claims, so that a token with another expiry begins anew, and by "
+    "the credentials that the upstream sees. s-maxage alone shares nothing between callers. Plugins "
+    "that are listed after it do not run on a hit, and their edits are stored: list it after "
+    "`headers` and all that edits answers for one caller. `compress` works behind all of them, "
+    "wherever it is listed: answers are stored as they came, and coded for each client. "
+    "Cache-Status tells what it did (RFC 9211).",
     "properties": {
         "max_size": {
             "type": "string",
@@ -66,9 +69,12 @@ SCHEMA: Mapping[str, Any] = {
             "type": "array",
             "items": {"type": "string", "pattern": _TOKEN, "description": "One name."},
             "default": ["X-Api-Key"],
-            "description": "Request headers beside Authorization and Cookie that tell callers apart "
-            "where no authenticator of the gateway did. Default X-Api-Key. A request that brings "
-            "one to the upstream gets, and leaves behind, only what is public or s-maxage.",
+            "description": "Request headers beside Authorization and Cookie by which the upstream "
+            "may know a caller. Default X-Api-Key. A request that brings one of them to the upstream "
+            "gets, and leaves behind, only what is public; where an authenticator of the gateway "
+            "proved who calls, it shares with that caller's requests that bring the same bytes. So "
+            "with `forward_cookies` each session has answers of its own, and with `forward_token` "
+            "each token: list the header that such a token stands in.",
         },
     },
 }

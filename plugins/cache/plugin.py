@@ -10,11 +10,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from aiohttp import web
 
 from plugins.cache import answers
-from plugins.cache.asked import ANONYMOUS, PASSING, STRANGER, Asked, read, scope_of
+from plugins.cache.asked import PASSING, Asked, read
 from plugins.cache.fetch import Fetch
 from plugins.cache.fields import by_name, text
 from plugins.cache.options import SCHEMA
 from plugins.cache.parts import Parts
+from plugins.cache.scopes import (
+    ANONYMOUS,
+    PRINCIPAL,
+    STRANGER,
+    UNCLEAR,
+    Scope,
+    scope_of,
+    sends_credentials,
+)
 from proxy import EXCHANGE, Answer, Exchange, Handler, Plugin, PluginContext, Problems
 
 if TYPE_CHECKING:
@@ -25,9 +34,10 @@ _READ = frozenset({"GET", "HEAD"})
 _SAFE = frozenset({"OPTIONS", "TRACE"})
 
 _WHOSE = {
-    "principal": "this caller",
+    PRINCIPAL: "this caller with these roles, scopes and claims",
     ANONYMOUS[0]: "callers without credentials",
     STRANGER[0]: "nobody, since no authenticator proved its credentials",
+    UNCLEAR[0]: "nobody, since claims that are no JSON can't be compared",
 }
 
 
@@ -101,14 +111,15 @@ class Cache(Plugin):
             return ["lets it pass: only answers to GET are stored"]
         if method not in _READ:
             return [f"drops what is stored for this address when the {method} succeeds"]
-        values = by_name(exchange.outgoing.wire_fields())
+        fields = exchange.outgoing.wire_fields()
+        values = by_name(fields)
         passing = sorted(text(name) for name in PASSING & values.keys())
         if passing:
             return [f"lets it pass: {', '.join(passing)} is for the upstream alone"]
-        whose = _WHOSE[scope_of(exchange.principal, values, self._credentials)[0]]
+        scope = scope_of(exchange.principal, fields, values, self._credentials)
         return [
             "answers from memory what the upstream lets a shared cache keep",
-            f"keeps it for {whose}, for everyone where the upstream says public or s-maxage",
+            f"keeps it for {_whose(scope)}, for everyone where the upstream says public",
         ]
 
     def __call__(self, request: web.BaseRequest, handler: Handler) -> Awaitable[Answer]:
@@ -147,6 +158,11 @@ class Cache(Plugin):
         if 200 <= answer.status < 400:
             self._parts.store.invalidate(resource)
         return answer
+
+
+def _whose(scope: Scope) -> str:
+    sent = " and the credentials that the upstream sees" if sends_credentials(scope) else ""
+    return f"{_WHOSE[str(scope[0])]}{sent}"
 
 
 def _late() -> tuple[type[Rules], type[Stores]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from plugins.cache.dates import parse_date
 from plugins.cache.directives import Directives, parse, seconds
-from plugins.cache.fields import Values
+from plugins.cache.fields import Values, whole_number
 
 HEURISTIC = frozenset({200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501})
 """Statuses whose lifetime may be assumed when nothing says it (RFC 9110, 15.1)."""
@@ -82,9 +82,12 @@ def forbids(values: Values) -> bool:
 
 
 def is_shared(values: Values) -> bool:
-    """Tell whether an answer says that it is for everyone, whoever asked for it (RFC 9111, 3.5)."""
-    directives = parse(values.get(b"cache-control", b""))
-    return b"public" in directives or b"s-maxage" in directives
+    """Tell whether an answer says that it is for everyone, whoever asked for it.
+
+    Only `public` does. RFC 9111, 3.5 lets `s-maxage` and `must-revalidate` do so too; but who writes
+    those speaks of time, and may not have thought of callers that a gateway keeps apart.
+    """
+    return b"public" in parse(values.get(b"cache-control", b""))
 
 
 def initial_age(values: Values, now: float, delay: float) -> float:
@@ -92,11 +95,11 @@ def initial_age(values: Values, now: float, delay: float) -> float:
 
     `delay` is how long it took to come, from the moment that it was asked for.
     """
-    told = values.get(b"age", b"").partition(b",")[0].strip()
+    told = whole_number(values.get(b"age", b"").partition(b",")[0].strip(), _OLDEST)
     dated = parse_date(values.get(b"date", b""))
     # A Date has whole seconds: what came within its second is new.
     apparent = 0 if dated is None else max(0, int(now) - dated)
-    return max(apparent, (min(int(told), _OLDEST) if told.isdigit() else 0) + delay)
+    return max(apparent, (told or 0) + delay)
 
 
 def _lifetime(directives: Directives, values: Values, now: float) -> int | None:

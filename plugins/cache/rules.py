@@ -14,9 +14,10 @@ from uuid import UUID
 
 import hishel
 
-from plugins.cache.asked import STRANGER, Asked
+from plugins.cache.asked import Asked
 from plugins.cache.entry import Entry
-from plugins.cache.fields import LOWER, Field, by_name, text
+from plugins.cache.fields import LOWER, REMEMBERED, Field, by_name, text
+from plugins.cache.scopes import STRANGER
 
 _OPTIONS = hishel.CacheOptions(shared=True, supported_methods=["GET"], allow_stale=False)
 
@@ -25,6 +26,9 @@ _ID = UUID(int=0)
 """The state machine sees one request and one stored answer at a time: which ones is no matter."""
 
 Conditions = Mapping[str, str]
+
+_NAMES = 4096
+"""Bytes of all field names of an answer up to which the verdict on it is remembered."""
 
 
 class Rules:
@@ -63,20 +67,28 @@ class Rules:
         if not isinstance(state, hishel.NeedToBeUpdated):
             return None
         updated = state.updating_entries[0].response.headers
-        newer, merged = _lists(fields), []
-        for field in entry.fields:
-            name = text(field[0]).lower()
-            if name in updated and updated.get_list(name) != newer.get(name):
-                merged.append(field)
-        for field in fields:
-            name = text(field[0]).lower()
-            if name in updated and updated.get_list(name) == newer[name]:
-                merged.append(field)
-        return merged
+        newer = {
+            name: lines
+            for name, lines in _lists(fields).items()
+            if name in updated and updated.get_list(name) == lines
+        }
+        kept = [
+            field
+            for field in entry.fields
+            if (name := text(field[0]).lower()) in updated and name not in newer
+        ]
+        return [*kept, *(field for field in fields if text(field[0]).lower() in newer)]
 
 
-@lru_cache(maxsize=128)
 def _kept(
+    status: int, control: bytes, names: tuple[bytes, ...], known: bool
+) -> frozenset[bytes] | None:
+    if len(control) > REMEMBERED or sum(map(len, names)) > _NAMES:
+        return _judged(status, control, names, known)
+    return _remembered(status, control, names, known)
+
+
+def _judged(
     status: int, control: bytes, names: tuple[bytes, ...], known: bool
 ) -> frozenset[bytes] | None:
     """Return which of these fields are stored of such an answer, None when it is not to be.
@@ -96,8 +108,15 @@ def _kept(
     return frozenset(name for name in names if text(name) in state.response.headers)
 
 
-@lru_cache(maxsize=256)
+_remembered = lru_cache(maxsize=128)(_judged)
+
+
 def _conditions(etag: bytes | None, modified: bytes | None) -> Conditions:
+    short = len(etag or b"") + len(modified or b"") <= REMEMBERED
+    return (_asked_before if short else _asking)(etag, modified)
+
+
+def _asking(etag: bytes | None, modified: bytes | None) -> Conditions:
     """Return what the state machine asks by for a stale answer with these validators."""
     seen = {"cache-control": "max-age=0"}
     if etag is not None:
@@ -110,6 +129,9 @@ def _conditions(etag: bytes | None, modified: bytes | None) -> Conditions:
     asked = state.request.headers
     names = (("If-None-Match", "if-none-match"), ("If-Modified-Since", "if-modified-since"))
     return {name: asked[lower] for name, lower in names if lower in asked}
+
+
+_asked_before = lru_cache(maxsize=256)(_asking)
 
 
 def _lists(fields: Sequence[Field]) -> dict[str, list[str]]:

@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugins.cache import rules as module
-from plugins.cache.asked import ANONYMOUS, STRANGER, Asked, Scope
+from plugins.cache.asked import Asked
 from plugins.cache.dates import format_date
 from plugins.cache.entry import Entry
 from plugins.cache.fields import Field, by_name
 from plugins.cache.parts import Parts
 from plugins.cache.policy import forbids
 from plugins.cache.rules import Rules
+from plugins.cache.scopes import ANONYMOUS, STRANGER, Scope
 from plugins.cache.store import Store
 
 DOOR = ("crm/contacts", "https", "brain.example.com", "/api/brain/crm")

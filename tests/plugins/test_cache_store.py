@@ -10,9 +10,10 @@ from cache_kit import START
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugins.cache.asked import ANONYMOUS, EVERYONE, Asked, Scope
+from plugins.cache.asked import Asked
 from plugins.cache.entry import Entry, Variant
 from plugins.cache.fields import Field
+from plugins.cache.scopes import ANONYMOUS, EVERYONE, Scope
 from plugins.cache.store import MOST_VARIANTS, Store
 
 DOOR = ("crm/contacts", "https", "brain.example.com", "/api/brain/crm")
@@ -261,7 +262,14 @@ def test_an_entry_is_counted_with_all_that_it_takes() -> None:
             fields = tuple(
                 (b"X-Field-%d" % each, b"%d-" % number * 5) for each in range(number % 20)
             )
-            scope = ("principal", "jwt", f"tenant-{number}", f"subject-{number}")
+            scope = (
+                "principal",
+                "jwt",
+                f"tenant-{number}",
+                f"subject-{number}",
+                f"{number:064}",
+                f"{number:064x}",
+            )
             path = f"/some/longer/path/{number}?page={number}"
             door = ("crm/contacts", "https", f"host-{number}.example.com", "/api/brain/crm")
             made = Entry(
