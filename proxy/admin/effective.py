@@ -11,9 +11,9 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-from proxy.config.hiding import is_telling_name
-from proxy.config.masking import MASK, without_literals, without_userinfo
+from proxy.config.masking import MASK, without_credentials, without_literals
 from proxy.config.models import Address, Config, Gateway, Limits, Log, Timeouts, UpstreamSpec
+from proxy.config.telling import is_telling_name
 
 Over = Mapping[str, Mapping[str, object]]
 """What the command line and `BRAIN_*` put over the files, by section and key."""
@@ -75,7 +75,7 @@ def _laid_over(below: dict[str, Any], *layers: Any) -> dict[str, Any]:
 
 
 def _masked(name: str, value: Any, private: frozenset[str]) -> Any:
-    """Hide what is private or stands under a telling name, and the user and password of URLs."""
+    """Hide what is private or stands under a telling name, and credentials inside of texts."""
     if isinstance(value, dict):
         return {key: _masked(key, below, private) for key, below in value.items()}
     if isinstance(value, list):
@@ -84,4 +84,4 @@ def _masked(name: str, value: Any, private: frozenset[str]) -> Any:
         return value
     if value in private:
         return MASK
-    return without_literals(value) if is_telling_name(name) else without_userinfo(value)
+    return without_literals(value) if is_telling_name(name) else without_credentials(value)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from proxy.config.codes import Code
-from proxy.config.masking import without_userinfo
+from proxy.config.masking import without_credentials
 from proxy.config.source import Span
 
 
@@ -48,9 +48,9 @@ class Report:
         self._add(Diagnostic(code, Severity.WARNING, message, span, hint))
 
     def _add(self, found: Diagnostic) -> None:
-        """Keep it, without what a URL in its words says of who may come in."""
-        hint = found.hint and without_userinfo(found.hint)
-        told = replace(found, message=without_userinfo(found.message), hint=hint)
+        """Keep it, without a credential that its words repeat."""
+        hint = found.hint and without_credentials(found.hint)
+        told = replace(found, message=without_credentials(found.message), hint=hint)
         self._found[told] = None
 
     def spoil(self, span: Span) -> None:

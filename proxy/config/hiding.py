@@ -11,25 +11,16 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from proxy.config.schema import ENTRY_KEYS, PluginSchema, Schema
 from proxy.config.source import Source, Span
+from proxy.config.telling import is_telling_name
 from proxy.config.tree import Mapping, Node, Scalar
 from proxy.config.tree import Sequence as Items
 from proxy.plugin.options import SECRET_KEY, types_of
 
-_WORDS = "authorization|cookie|credentials?|passphrase|passwd|password|secret|sha256|token"
-_NAME = re.compile(rf"(?:.*[_-])?(?:{_WORDS}|(?:api|private|secret)[_-]?(?:key|id))", re.IGNORECASE)
 _REFERENCE = re.compile(r"[\"']?\$\{[A-Z_][A-Z0-9_]*\}[\"']?")
 _NOT_SECRET = frozenset({"", "true", "false", "null", "~"})
-_PAIR = re.compile(r"(?:^|[\s,{\"'-])([\w-]+)[\"']?\s*:(?=[\s\"']|$)[ \t]*")
+_PAIR = re.compile(r"(?:^|[\s,{\"'-])([\w.-]+)[\"']?\s*:(?=[\s\"']|$)[ \t]*")
 _VALUE = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:''|[^'])*'|[^,}\]#]+")
 _OPENS = re.compile(r"(?:[|>][-+0-9]*)?\s*(?:#.*)?")
-
-_KNOWN = frozenset({"forward_token"})
-"""Keys of the language that sound like credentials and are none."""
-
-
-def is_telling_name(name: str) -> bool:
-    """Say whether what stands under a key of this name is likely a credential."""
-    return name not in _KNOWN and _NAME.fullmatch(name) is not None
 
 
 def is_private(schema: Schema) -> bool:

@@ -5,45 +5,43 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from proxy.config.credentials import REFERENCE, SCHEMES, Range, Telling, credentials
+from proxy.config.telling import is_telling_field
+
 MASK = "********"
 
-Range = tuple[int, int]
-"""First column and the one behind the last, from 0."""
-
-# A password may hold anything: from "://" to the last "@" before a space or a quote.
-_USERINFO = re.compile(r"(?<=://)[^\s\"'/?#@]*(?::[^\s\"']*)?(?=@)")
+_HARMLESS = re.compile(rf"[ ,:;]*|(?:{SCHEMES}) ", re.IGNORECASE)
 
 
-def without_userinfo(text: str) -> str:
-    """Return a text in which no URL shows a user name or a password (RFC 3986, 3.2.1)."""
-    return _USERINFO.sub(MASK, text) if "@" in text else text
-
-
-# A whole reference of the environment's, with its default, or of a request's values.
-_REFERENCE = re.compile(r"(\$\{[A-Z_][A-Z0-9_]*|\$\{[a-z][^{}]*)(:-[^{}]*|)\}")
-_HARMLESS = re.compile(r"[ ,:;]*|(?:Bearer|Basic|Token|token) ")
+def without_credentials(text: str, is_telling: Telling = is_telling_field) -> str:
+    """Return a text without the credentials in it; `is_telling` judges the names of parameters."""
+    return _covered(text, _joined(credentials(text, is_telling)))
 
 
 def without_literals(text: str) -> str:
     """Keep the references of a credential and a scheme before them, as in `Bearer ${TOKEN}`."""
-    references = [f"{found[1]}{found[2] and f':-{MASK}'}}}" for found in _REFERENCE.finditer(text)]
+    references = [f"{found[1]}{found[2] and f':-{MASK}'}}}" for found in REFERENCE.finditer(text)]
     if not references:
         return MASK
     shown = iter(references)
-    literals = _REFERENCE.split(text)[:: _REFERENCE.groups + 1]
+    literals = REFERENCE.split(text)[:: REFERENCE.groups + 1]
     hidden = [each if _HARMLESS.fullmatch(each) else MASK for each in literals]
     return "".join(each + next(shown, "") for each in hidden)
 
 
 def masked(text: str, hidden: Iterable[Range], start: int, length: int) -> tuple[str, int, int]:
     """Return a line as it is shown, and where `length` columns from `start` stand in it."""
-    ranges = _joined([*hidden, *(found.span() for found in _USERINFO.finditer(text))])
+    ranges = _joined([*hidden, *credentials(text, is_telling_field)])
+    begin, behind = _moved(start, ranges, 0), _moved(start + length, ranges, len(MASK))
+    return _covered(text, ranges), begin, max(1, behind - begin)
+
+
+def _covered(text: str, ranges: Iterable[Range]) -> str:
     pieces, at = [], 0
     for first, end in ranges:
         pieces += [text[at:first], MASK]
         at = end
-    begin, behind = _moved(start, ranges, 0), _moved(start + length, ranges, len(MASK))
-    return "".join([*pieces, text[at:]]), begin, max(1, behind - begin)
+    return "".join([*pieces, text[at:]])
 
 
 def _joined(ranges: Iterable[Range]) -> list[Range]:

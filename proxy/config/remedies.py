@@ -12,8 +12,9 @@ from typing import Any
 
 from proxy.config.addresses import parse_url
 from proxy.config.diagnostics import nearest_word
-from proxy.config.hiding import is_private, is_telling_name
+from proxy.config.hiding import is_private
 from proxy.config.syntax import lacks_space
+from proxy.config.telling import is_telling_name
 from proxy.config.tree import Node, Path, Scalar, find
 from proxy.plugin.options import types_of
 from proxy.units import mended

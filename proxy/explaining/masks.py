@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
-from proxy.config.hiding import is_telling_name
-from proxy.config.masking import MASK, without_literals, without_userinfo
+from proxy.config.masking import MASK, without_credentials, without_literals
+from proxy.config.telling import is_telling_field, is_telling_name
 from proxy.config.tree import Mapping as Tree
 from proxy.config.tree import references
 from proxy.plugin.options import SECRET_KEY
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 _SHORTEST = 4
 """Characters of a value that is looked for inside of lines: shorter ones are part of any word."""
-
-_BY_NAME = frozenset({"code", "jwt", "key", "session", "sessionid", "sig", "signature", "ticket"})
-"""Names of headers and parameters that open a door, beside those that hide an option."""
 
 _VARIABLE = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)(?::-([^{}]*))?\}")
 _VALUE = re.compile(r"(?<!\$)\$\{([a-z][A-Za-z0-9_.-]*)\}")
@@ -41,8 +38,7 @@ class Masks:
         self._owned = frozenset(name.lower() for name in owned)
 
     def _is_telling(self, name: str) -> bool:
-        low = name.lower()
-        return is_telling_name(name) or low in _BY_NAME or low in self._owned
+        return is_telling_field(name) or name.lower() in self._owned
 
     def header(self, name: str, value: str) -> str:
         """Return the value of a header as it may be shown."""
@@ -56,13 +52,14 @@ class Masks:
     def _parameter(self, part: str) -> str:
         name, equals, value = part.partition("=")
         hidden = value and self._is_telling(unquote_plus(name))
-        return f"{self.text(name)}{equals}{MASK if hidden else self.text(value)}"
+        # With its mark it is the query of a URL: a parameter may hold another URL.
+        return f"{self.text(name)}{equals}{MASK}" if hidden else self.text(f"?{part}")[1:]
 
     def text(self, text: str) -> str:
         """Return a text without credentials, and without what a terminal would obey."""
         if self._private is not None:
             text = self._private.sub(MASK, text)
-        return printable(_JWT.sub(MASK, without_userinfo(text)))
+        return printable(_JWT.sub(MASK, without_credentials(text, self._is_telling)))
 
     def line(self, text: str, request: Request) -> str:
         """Return a plugin's line with this request's values in it, as far as they are known.

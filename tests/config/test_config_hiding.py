@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.config.masking import MASK, masked, without_userinfo
+from proxy.config.masking import MASK, masked, without_credentials
 
 SECRET = "my-real-key"
 FILES = {
@@ -141,4 +141,4 @@ def test_a_caret_outside_of_masks_stands_under_what_it_stood_under(
     ],
 )
 def test_a_url_in_words_shows_no_user(text: str, shown: str) -> None:
-    assert without_userinfo(text) == shown
+    assert without_credentials(text) == shown

@@ -120,3 +120,53 @@ def _texts(value: object) -> list[str]:
 async def test_a_short_credential_hides_no_other_text(of: Of, short: str) -> None:
     told = await of(TEXT, CRM_TOKEN=short or "-").told("GET /api/brain/crm/x")
     assert MASK not in told["route"]["name"]
+
+
+WRITTEN = """\
+version: 1
+services:
+  crm:
+    public: true
+    upstream: http://crm
+    plugins:
+      - headers:
+          request:
+            set:
+              X-Upstream-Auth: Basic c2VjcmV0
+              X-Plain: Basic cGxhaW4x
+              X-Link: "https://h/?sig=LINKSECRET&page=2"
+"""
+
+
+async def test_a_credential_written_in_the_options_is_not_told(of: Of) -> None:
+    told = await of(WRITTEN).told("GET /api/brain/crm/x")
+    (step,) = (each for each in told["chain"] if each["plugin"] == "headers")
+    assert step["explains"] == [
+        f"sets X-Upstream-Auth: {MASK}",
+        f"sets X-Plain: Basic {MASK} on the request",
+        f"sets X-Link: https://h/?sig={MASK}",
+    ]
+    for secret in ("c2VjcmV0", "cGxhaW4x", "LINKSECRET"):
+        assert secret not in json.dumps(told)
+
+
+async def test_a_credential_of_the_asked_request_is_not_told(of: Of) -> None:
+    told = await of(WRITTEN).told(
+        "GET /api/brain/crm/x?pin=1234&pinned=yes&next=https%3A%2F%2Fh%2F%3Ftoken%3DREFSECRET",
+        "Referer: https://h/?token=REFSECRET&page=2",
+        "X-CSRF: REFSECRET",
+        "X-Pass: REFSECRET",
+        "X-Other: basic REFSECRET",
+        "X-Author: ada",
+    )
+    assert told["outgoing"]["target"] == f"/x?pin={MASK}&pinned=yes&next={MASK}"
+    shown = {each["name"]: each["value"] for each in told["request"]["headers"]}
+    assert shown == {
+        "Referer": f"https://h/?token={MASK}&page=2",
+        "X-CSRF": MASK,
+        "X-Pass": MASK,
+        "X-Other": f"basic {MASK}",
+        "X-Author": "ada",
+    }
+    assert "REFSECRET" not in json.dumps(told)
+    assert "1234" not in json.dumps(told)

@@ -47,7 +47,7 @@ _SERVICE: Form = {
     "environment": {"*": str},
     "tmpfs": [str],
     "volumes": [_MOUNT],
-    "networks": [str],
+    "networks": {"*": {"ipv4_address": str}},
     "healthcheck": {
         "test": [str],
         "interval": _DURATION,
@@ -61,7 +61,14 @@ _SERVICE: Form = {
 }
 FORM: Form = {
     "services": {"*": _SERVICE},
-    "networks": {"*": {"name": str, "external": bool, "internal": bool}},
+    "networks": {
+        "*": {
+            "name": str,
+            "external": bool,
+            "internal": bool,
+            "ipam": {"config": [{"subnet": str, "ip_range": str}]},
+        }
+    },
     "volumes": {"*": {}},
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address, ip_network
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -199,10 +200,41 @@ def test_prometheus_asks_the_admin_listener_over_a_network_without_a_way_out(
     (file,) = [each for each in prometheus["volumes"] if each["type"] == "bind"]
     job = scrape(ROOT / file["source"])
     (target,) = job["static_configs"][0]["targets"]
-    host, _, port = target.partition(":")
-    assert host in compose["services"]
-    assert gateway["environment"]["BRAIN_ADMIN"] == f"0.0.0.0:{port}"
+    assert gateway["environment"]["BRAIN_ADMIN"] == target
     assert job["metrics_path"] == "/metrics"
+
+
+def test_the_admin_listener_is_on_the_inner_network_alone(
+    compose: dict[str, Any], gateway: dict[str, Any], config: Config
+) -> None:
+    inner = compose["networks"]["monitoring"]
+    host, _, port = gateway["environment"]["BRAIN_ADMIN"].rpartition(":")
+    assert host == gateway["networks"]["monitoring"]["ipv4_address"]
+    assert not gateway["networks"]["edge"]
+    assert config.gateway.admin is not None
+    assert port == str(config.gateway.admin.port)
+    (pool,) = inner["ipam"]["config"]
+    subnet, others = ip_network(pool["subnet"]), ip_network(pool["ip_range"])
+    first = next(subnet.hosts())
+    assert ip_address(host) in set(subnet.hosts()) - {first}, "the first is the engine's own"
+    assert ip_address(host) not in others, "another container may have taken it"
+    assert others.subnet_of(subnet)
+
+
+def test_another_subnet_moves_the_listener_with_the_address() -> None:
+    text = (ROOT / "compose.yaml").read_text()
+    moved = {
+        "MONITORING_SUBNET": "10.9.0.0/24",
+        "MONITORING_RANGE": "10.9.0.128/25",
+        "MONITORING_ADDRESS": "10.9.0.5",
+    }
+    found = composefile.read(text, {**NEEDED, **moved})
+    gateway = found["services"]["gateway"]
+    assert gateway["environment"]["BRAIN_ADMIN"] == "10.9.0.5:9901"
+    assert gateway["networks"]["monitoring"]["ipv4_address"] == "10.9.0.5"
+    assert found["networks"]["monitoring"]["ipam"]["config"] == [
+        {"subnet": "10.9.0.0/24", "ip_range": "10.9.0.128/25"}
+    ]
 
 
 def scrape(file: Path) -> dict[str, Any]:
@@ -223,7 +255,8 @@ def scrape(file: Path) -> dict[str, Any]:
         ("read_only: true\n    cap_drop", "readonly: true\n    cap_drop"),
         ("stop_grace_period: 40s", "stop_grace_period: 40"),
         ("cpus: 0.5", 'cpus: "half"'),
-        ("networks: [monitoring]", "networks: [monitor]"),
+        ("networks: {monitoring: {}}", "networks: {monitor: {}}"),
+        ("ipv4_address:", "ip_address:"),
         ("source: state", "source: stat"),
     ],
 )

@@ -37,7 +37,6 @@ class Running:
         self.public, self.admin = free_port(), free_port()
         text = (ROOT / "compose.yaml").read_text()
         service = composefile.read(text, NEEDED)["services"]["gateway"]
-        host, _, _ = service["environment"]["BRAIN_ADMIN"].partition(":")
         self.container = Container(
             image,
             stages((ROOT / "Dockerfile").read_text())[-1],
@@ -45,7 +44,7 @@ class Running:
                 **service["environment"],
                 "BRAIN_TRUSTED_PROXIES": EDGE,
                 "BRAIN_LISTEN": f"127.0.0.1:{self.public}",
-                "BRAIN_ADMIN": f"{host}:{self.admin}",
+                "BRAIN_ADMIN": f"{EDGE}:{self.admin}",
             },
         )
         self.process: subprocess.Popen[bytes] | None = None
@@ -126,7 +125,7 @@ def test_a_life_from_unreachable_to_healthy_to_draining_to_ended(
     assert files(image) == before, "all it writes goes to the folders that are mounted for it"
 
 
-def test_prometheus_is_let_in_by_the_name_that_it_uses_and_strangers_are_not(
+def test_prometheus_is_let_in_by_the_host_that_it_names_and_strangers_are_not(
     running: Running,
 ) -> None:
     running.start()
