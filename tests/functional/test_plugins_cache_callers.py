@@ -16,16 +16,14 @@ KEY = "a" * 32
 MINE = f"X-Api-Key: {KEY}"
 
 
-async def behind_keys(
-    gateway: MakeGateway, url: str, *lines: str, key: str = "header: X-Api-Key"
-) -> Gateway:
+async def behind_keys(gateway: MakeGateway, url: str, *lines: str) -> Gateway:
     digest = hashlib.sha256(KEY.encode()).hexdigest()
     own = "".join(f"\n            {line}" for line in lines)
     return await gateway(
         f"""
         version: 1
         plugins:
-          - api-key: {{{key}, keys: [{{name: alice, sha256: {digest}}}]}}
+          - api-key: {{keys: [{{name: alice, sha256: {digest}}}]}}
           - cache: {{credentials: [X-Api-Key, X-Own-Token]}}
         services:
           echo:
@@ -88,7 +86,7 @@ async def test_a_cookie_that_stays_here_divides_nothing(
     gateway: MakeGateway, upstream: RecordingUpstream
 ) -> None:
     upstream.answer = made_of(b"hello", "Cache-Control: max-age=60")
-    running = await behind_keys(gateway, upstream.url, "forward_cookies: [other]")
+    running = await behind_keys(gateway, upstream.url, "forward_cookies: none")
     for session, result in (("alice", "fwd=uri-miss"), ("carol", "hit")):
         reply = await running.get(PATH, MINE, f"Cookie: session={session}")
         assert status_of(reply).partition(";")[0] == result
