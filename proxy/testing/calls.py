@@ -22,9 +22,7 @@ from proxy.runtime.callbacks import finished, marked
 from proxy.runtime.chain import Held, authenticate_link, guarded, link
 from proxy.server.request import Request
 from proxy.tasks import Tasks
-from proxy.testing.making import OptionsError as OptionsError
-from proxy.testing.making import make as make
-from proxy.testing.making import running as running
+from proxy.testing.making import running
 from proxy.testing.messages import (
     Body,
     Headers,

@@ -23,6 +23,7 @@ from proxy.plugin.context import PluginContext
 from proxy.plugin.exchange import Client
 from proxy.runtime.context import Context
 from proxy.runtime.shared import Shared
+from proxy.tasks import Tasks
 from proxy.testing.calls import ADDRESS, call, chain_of
 from proxy.testing.making import context_of, make, running
 from proxy.testing.messages import TestRoute, request_of, upstream_answer
@@ -225,9 +226,13 @@ async def _a_cancellation_passes(plugin: type[Plugin], options: Options) -> None
         await asyncio.Event().wait()
         raise AssertionError
 
+    async def serve(made: Plugin) -> Answer:
+        return await chain_of(made, handler)(_request(made))
+
+    tasks = Tasks()
     async with running(plugin, options) as made:
-        task = asyncio.ensure_future(chain_of(made, handler)(_request(made)))
-        reached = asyncio.ensure_future(begun.wait())
+        task = tasks.spawn(serve(made), name="request", quiet=True)
+        reached = tasks.spawn(begun.wait(), name="handler", quiet=True)
         await asyncio.wait((task, reached), timeout=PATIENCE, return_when="FIRST_COMPLETED")
         reached.cancel()
         if task.done():
