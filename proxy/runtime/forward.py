@@ -49,13 +49,17 @@ async def forward(incoming: web.BaseRequest) -> Answer:
         upstream = route.upstream
         for earlier in request.leases:
             earlier.end()  # a plugin tries again: the answer that it had is discarded
+        queued = None
         if not upstream.try_enter():
+            queued = perf_counter() - request.exchange.started
             await upstream.enter(route.timeouts.pool)
         lease = Lease(upstream)
         request.leases += (lease,)
         target, last = upstream.choose(), False
         while True:
             attempt = Attempt(target.label)
+            if queued is not None:
+                attempt.queued, queued = queued, None
             request.exchange.attempts.append(attempt)
             lease.target = target
             try:
@@ -114,9 +118,10 @@ def _tries_again(
     last: bool,
 ) -> bool:
     """Note how a try ended and drop its connection. Return whether another one is safe."""
-    attempt.code = error.code
+    attempt.code, attempt.note = error.code, error.log
     attempt.end = perf_counter() - exchange.started
     reason = None if last else why_again(error, exchange, attempt, body, lease)
+    attempt.again = reason or ("attempts" if last else None)
     lease.drop()
     if reason is None:
         return False

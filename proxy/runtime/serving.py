@@ -90,7 +90,7 @@ def _broken(exchange: Exchange, error: GatewayError) -> None:
     if exchange.head_sent is None:
         exchange.status = error.status
     if exchange.attempts and exchange.attempts[-1].code is None:
-        exchange.attempts[-1].code = error.code
+        exchange.attempts[-1].code, exchange.attempts[-1].note = error.code, error.log
 
 
 def _finish(snapshot: Snapshot, request: Request) -> None:
