@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from proxy.config.models import (
     Cookies,
     Limits,
+    Recent,
     ServerLimits,
     ServerTimeouts,
     Shutdown,
@@ -21,7 +22,9 @@ from proxy.config.models import (
 from proxy.config.schema import Schema, language
 from proxy.plugin.options import convert_text
 
-Block = TypeVar("Block", Timeouts, Limits, ServerLimits, ServerTimeouts, Shutdown, UpstreamSpec)
+Block = TypeVar(
+    "Block", Timeouts, Limits, ServerLimits, ServerTimeouts, Shutdown, Recent, UpstreamSpec
+)
 
 _SWITCHES = (
     "strip",
