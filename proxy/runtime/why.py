@@ -186,11 +186,12 @@ def _attempt(attempt: Attempt, durations: Phases) -> Told:
 def _longest(one: Kept, phases: list[Phases], ended: float) -> Told:
     """Return the phase that took longest, with the number of its attempt, counted from 1.
 
-    "chain" without an attempt is all that the chain did where no target was asked, "after" what came
-    behind the last attempt.
+    Where no target was asked, it is "chain" without an attempt, or "pool" where no slot became free
+    in time; "after" is what came behind the last attempt.
     """
     if not phases:
-        return {"phase": "chain", "attempt": None, "ms": _ms(ended)}
+        waited = one.fault is not None and one.fault.stage == "pool"
+        return {"phase": "pool" if waited else "chain", "attempt": None, "ms": _ms(ended)}
     found = [
         {"phase": phase, "attempt": number, "ms": duration}
         for number, durations in enumerate(phases, 1)
