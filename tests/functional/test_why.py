@@ -16,7 +16,7 @@ from aiohttp import web
 from proxy import Answer, Handler
 from proxy.codes import CODES
 from tests.cli.kit import brain
-from tests.functional.bodykit import CHUNKED, answering, gone
+from tests.functional.bodykit import CHUNKED, answering, gone, until
 from tests.functional.conftest import MakeGateway
 from tests.functional.kit import Gateway, RawUpstream, RecordingUpstream, Script, request
 from tests.functional.plugins_for_tests import HERE, Behaviour
@@ -104,7 +104,7 @@ async def test_a_connection_that_does_not_come_about(gateway: MakeGateway) -> No
         told = await why(running)
     assert blamed(told) == ("upstream", "connect", url, "upstream_connect_timeout")
     assert told["longest"]["phase"] == "connect"
-    assert told["longest"]["ms"] == pytest.approx(100, abs=60)
+    assert told["longest"]["ms"] >= 90
 
 
 async def test_a_name_that_does_not_resolve(gateway: MakeGateway) -> None:
@@ -202,35 +202,33 @@ async def test_a_saturated_upstream(gateway: MakeGateway, raw_upstream: MakeUpst
 
 
 async def test_a_wait_for_a_slot_is_told_apart_from_what_plugins_do(
-    gateway: MakeGateway, raw_upstream: MakeUpstream, behave: Behave
+    gateway: MakeGateway, upstream: RecordingUpstream, behave: Behave
 ) -> None:
     @behave
     async def plugin(asked: web.BaseRequest, handler: Handler) -> Answer:
         await asyncio.sleep(0.03)
         return await handler(asked)
 
-    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await reader.readuntil(b"\r\n\r\n"):
-            await asyncio.sleep(0.1)
-            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
-
-    served = await raw_upstream(slow)
+    upstream.hold = asyncio.Event()
     own = f'plugins: [{{use: "{HERE}:Behave", as: plugin, with: {{do: plugin}}}}]'
-    running = await serving(gateway, served.url, own)
+    running = await serving(gateway, upstream.url, own)
     text = running.path.read_text()
     running.path.write_text(
-        text.replace(f'"{served.url}"', f'{{url: "{served.url}", concurrent: 1}}')
+        text.replace(f'"{upstream.url}"', f'{{url: "{upstream.url}", concurrent: 1}}')
     )
     assert await running.reload() is None
     first = asyncio.ensure_future(running.get(PATH))
-    await asyncio.sleep(0.01)
-    assert (await running.get(PATH, ID)).status == 204
-    await first
+    await until(lambda: upstream.seen)
+    second = asyncio.ensure_future(running.get(PATH, ID))
+    await until(lambda: running.host.gateway.status().upstreams[0].waiting)
+    await asyncio.sleep(0.05)
+    upstream.hold.set()
+    assert [(await each).status for each in (first, second)] == [200, 200]
     told = await why(running)
     assert told["blame"] is None
     (attempt,) = told["attempts"]
-    assert attempt["ms"]["chain"] == pytest.approx(30, abs=20)
-    assert attempt["ms"]["pool"] == pytest.approx(90, abs=30)
+    assert attempt["ms"]["chain"] >= 25
+    assert attempt["ms"]["pool"] >= 45
 
 
 # -- the client's
@@ -348,7 +346,7 @@ async def test_what_went_well_tells_where_its_time_went(
     told = await why(running)
     assert told["blame"] is None
     assert (told["longest"]["phase"], told["longest"]["attempt"]) == ("body", 1)
-    assert told["longest"]["ms"] == pytest.approx(100, abs=60)
+    assert told["longest"]["ms"] >= 90
     assert (told["sent"], told["received"]) == (8, 0)
 
 
