@@ -114,7 +114,7 @@ class RecentExchanges:
         if attempts:
             attempt = attempts[0]
             target = attempt
-            if attempt.reused:
+            if attempt.reused and attempt.queued is None:
                 target, told = attempt.target, attempt.status
                 pool, sent, answered = attempt.pool, attempt.sent, attempt.head
         route, answer = exchange.route, exchange.answer
