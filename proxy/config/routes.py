@@ -198,6 +198,7 @@ class Routes:
             chain=level.chain.order,
             timeouts=level.timeouts,
             limits=level.limits,
+            retry=level.retry,
             **fields,
         )
 

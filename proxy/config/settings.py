@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from proxy.config.models import (
     Cookies,
     Limits,
+    Retry,
     ServerLimits,
     ServerTimeouts,
     Shutdown,
@@ -21,7 +22,9 @@ from proxy.config.models import (
 from proxy.config.schema import Schema, language
 from proxy.plugin.options import convert_text
 
-Block = TypeVar("Block", Timeouts, Limits, ServerLimits, ServerTimeouts, Shutdown, UpstreamSpec)
+Block = TypeVar(
+    "Block", Timeouts, Limits, Retry, ServerLimits, ServerTimeouts, Shutdown, UpstreamSpec
+)
 
 _SWITCHES = (
     "strip",
@@ -39,10 +42,16 @@ def converted(schema: Schema, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the given keys that this version knows, their formats converted."""
     known = schema["properties"]
     return {
-        key: convert_text(known[key], value) if isinstance(value, str) else value
+        key: _converted(known[key], value)
         for key, value in given.items()
         if key in known and "x-later" not in known[key]
     }
+
+
+def _converted(schema: Schema, value: Any) -> Any:
+    if isinstance(value, str):
+        return convert_text(schema, value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def block_schema(*path: str) -> Schema:
