@@ -58,7 +58,7 @@ def outgoing(snapshot: Snapshot, request: Request) -> Outgoing:
         raise request.refused
     route: Route = request.route
     placeholders = _aim(request, route)
-    body = body_to_send(request.exchange)
+    body = body_to_send(request.exchange, route.retry)
     targets = route.upstream.targets
     heads = [request_head(request, request.exchange, one, body) for one in targets]
     line, _, *own = heads[0].split(b"\r\n")[:-2]
