@@ -175,12 +175,13 @@ def _retries(told: Told) -> Iterator[Row]:
     if not told["retries"]:
         yield ("nothing",)
     for retry in told["retries"]:
-        where = "" if retry["only_reused_connection"] else ", on another target"
-        yield retry["reason"], f"once{where}, after {listed(retry['codes'])}"
+        yield retry["reason"], f"after {listed(retry['codes'])}"
         if retry["only_reused_connection"]:
             yield "", "- on a connection that had served before, and brought no byte of an answer"
         if retry["only_whole_body"]:
             yield "", "- where the whole body is here before it is sent"
+    if told["retries"]:
+        yield ("on other targets first, up to retry.attempts in all and within retry.budget",)
 
 
 def _settings(told: Told) -> Iterator[Row]:

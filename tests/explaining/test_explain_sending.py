@@ -169,11 +169,20 @@ async def test_what_the_forwarder_refuses_is_the_answer(of: Of) -> None:
 @pytest.mark.parametrize(
     ("asked", "headers", "expected"),
     [
-        ("GET /api/near/x", [], [("stale-connection", True, False)]),
-        ("GET /api/far/x", [], [("connect", False, False), ("stale-connection", True, False)]),
-        ("POST /api/near/x", [], [("stale-connection", True, False)]),
-        ("PUT /api/near/x", ["Content-Length: 5"], [("stale-connection", True, True)]),
-        ("POST /api/near/x", ["Content-Length: 5"], []),
+        ("GET /api/near/x", [], [("connect", False, False), ("reset", False, False)]),
+        ("GET /api/far/x", [], [("connect", False, False), ("reset", False, False)]),
+        ("POST /api/near/x", [], [("connect", False, False), ("stale-connection", True, False)]),
+        (
+            "PUT /api/near/x",
+            ["Content-Length: 5"],
+            [("connect", False, False), ("reset", False, False)],
+        ),
+        (
+            "PUT /api/near/x",
+            ["Content-Length: 100000"],
+            [("connect", False, False), ("reset", False, True)],
+        ),
+        ("POST /api/near/x", ["Content-Length: 5"], [("connect", False, False)]),
         ("POST /api/far/x", ["Transfer-Encoding: chunked"], [("connect", False, False)]),
     ],
 )
