@@ -46,7 +46,13 @@ async def test_the_path_is_stripped_and_joined_byte_for_byte(of: Of) -> None:
     sent = (await of(TEXT).told("GET /api/near/a%2Cb/?q=%zz&q"))["outgoing"]
     assert (sent["method"], sent["target"]) == ("GET", "/base/a%2Cb/?q=%zz&q")
     assert sent["targets"] == [
-        {"url": "http://near:8000", "host": "near:8000", "place": "routes.yaml:7"}
+        {
+            "url": "http://near:8000",
+            "host": "near:8000",
+            "weight": 1,
+            "backup": False,
+            "place": "routes.yaml:7",
+        }
     ]
 
 
