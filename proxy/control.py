@@ -14,6 +14,7 @@ from aiohttp import web
 from proxy.errors import ConfigError
 from proxy.runtime.gateway import Gateway
 from proxy.runtime.reload import Reloader
+from proxy.runtime.why import asked_for, recent, why
 
 LONGEST = 107
 """Bytes that a unix socket's path may have (unix(7))."""
@@ -65,13 +66,17 @@ def _remove_stale(path: Path) -> None:
 async def start_control(
     gateway: Gateway, reloader: Reloader, sock: socket.socket, facts: Mapping[str, object]
 ) -> web.AppRunner:
-    """Serve `POST /reload` and `GET /status` on a bound socket. Close by `runner.cleanup()`.
+    """Serve `POST /reload`, `GET /status`, `/why/{id}` and `/recent` on a bound socket.
+
+    Close by `runner.cleanup()`.
 
     `facts` are what the status tells of the process itself.
     """
     app = web.Application()
     app.router.add_post("/reload", _reload(gateway, reloader))
     app.router.add_get("/status", _status(gateway, facts))
+    app.router.add_get("/why/{id}", _why(gateway))
+    app.router.add_get("/recent", _recent(gateway))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.SockSite(runner, sock).start()
@@ -116,5 +121,24 @@ def _status(gateway: Gateway, facts: Mapping[str, object]) -> Any:
                 ],
             }
         )
+
+    return answer
+
+
+def _why(gateway: Gateway) -> Any:
+    async def answer(request: web.Request) -> web.Response:
+        found = why(gateway, request.match_info["id"])
+        return web.json_response(found, status=200 if found["exchange"] is not None else 404)
+
+    return answer
+
+
+def _recent(gateway: Gateway) -> Any:
+    async def answer(request: web.Request) -> web.Response:
+        try:
+            asked = asked_for(request.query)
+        except ValueError as error:
+            return web.json_response({"error": str(error)}, status=400)
+        return web.json_response(recent(gateway, **asked))
 
     return answer

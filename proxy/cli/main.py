@@ -20,6 +20,7 @@ COMMANDS = {
     "errors": "Print the error codes and what to do about each.",
     "reload": "Make a running gateway load its files again.",
     "status": "Show what a running gateway does.",
+    "why": "Tell whose fault it was that a request went as it did.",
 }
 
 

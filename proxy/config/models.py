@@ -22,6 +22,7 @@ from proxy.config.process_models import Exposure as Exposure
 from proxy.config.process_models import Gateway as Gateway
 from proxy.config.process_models import ListenerTls as ListenerTls
 from proxy.config.process_models import Log as Log
+from proxy.config.process_models import Recent as Recent
 from proxy.config.process_models import ServerLimits as ServerLimits
 from proxy.config.process_models import ServerTimeouts as ServerTimeouts
 from proxy.config.process_models import Shutdown as Shutdown

@@ -39,6 +39,8 @@ from proxy.upstream.tls import client_contexts
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+    from proxy.plugin.exchange import Exchange
+
 log = logging.getLogger("brain.snapshot")
 T = TypeVar("T")
 
@@ -57,7 +59,8 @@ class Snapshot:
         self.upstreams: dict[UpstreamSpec, Upstream] = {}
         self._own_pages = OwnPages(config.gateway.base_path)
         self.pages = self._own_pages.found
-        self.serving: set[ClientConnection] = set()
+        self.serving: dict[ClientConnection, Exchange] = {}
+        self.note: Callable[[Exchange], None] | None = None
         self.most = most_in_flight(config.gateway.limits)
         self._shared = shared
         self._services: dict[str, tuple[ServiceSpec, Upstream]] = {}
@@ -176,13 +179,13 @@ class Snapshot:
         """Requests on this snapshot: a connection has one at a time."""
         return len(self.serving)
 
-    def enter(self, connection: ClientConnection) -> None:
+    def enter(self, connection: ClientConnection, exchange: Exchange) -> None:
         """A request begins."""
-        self.serving.add(connection)
+        self.serving[connection] = exchange
 
     def leave(self, connection: ClientConnection) -> None:
         """A request is over."""
-        self.serving.discard(connection)
+        self.serving.pop(connection, None)
         if self._quiet is not None and not self.serving and not self._quiet.done():
             self._quiet.set_result(None)
 

@@ -51,6 +51,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "status": frozenset(),
     "status --quiet": frozenset(),
     "reload": frozenset(),
+    "why --last": frozenset(),
     "schema": CONTRACT,
     "schema --plugins-only": CONTRACT,
     "check": CONTRACT | {"yaml"},

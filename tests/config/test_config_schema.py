@@ -71,7 +71,7 @@ def blocks() -> Iterator[tuple[str, dict[str, Any], Any]]:
     top = language()["properties"]
     gateway, service = Gateway(), top["services"]["additionalProperties"]["properties"]
     yield "gateway", top["gateway"]["properties"], gateway
-    for name in ("limits", "timeouts", "shutdown"):
+    for name in ("limits", "timeouts", "shutdown", "recent"):
         yield (
             f"gateway.{name}",
             top["gateway"]["properties"][name]["properties"],
