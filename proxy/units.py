@@ -17,11 +17,13 @@ _BYTES: Mapping[str, int] = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|d)")
 _SIZE = re.compile(r"([0-9]{1,9})(B|KiB|MiB|GiB)")
 _RATE = re.compile(r"([0-9]{1,9})/(s|m|h|d)")
+_STATUSES = re.compile(r"([1-5])xx|([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%")
 
 DURATION_FORM = "a duration such as 250ms, 2s, 5m or 1h"
 SIZE_FORM = "a size such as 512B, 64KiB or 10MiB"
 RATE_FORM = "a rate such as 50/s, 100/m or 1000/h"
+STATUSES_FORM = "statuses such as 2xx, 204 or 200-399, comma-separated"
 PERCENT_FORM = "a percentage from 0% to 100%"
 
 
@@ -91,6 +93,23 @@ def parse_percent(text: str) -> float:
     if not found or float(found[1]) > 100:
         raise ValueError(f"expected {PERCENT_FORM}")
     return float(found[1]) / 100
+
+
+def parse_statuses(text: str) -> tuple[tuple[int, int], ...]:
+    """Return inclusive ranges of HTTP statuses. Raises ValueError for another form."""
+    return tuple(_range(part.strip()) for part in text.split(","))
+
+
+def _range(text: str) -> tuple[int, int]:
+    found = _STATUSES.fullmatch(text)
+    if not found:
+        raise ValueError(f"expected {STATUSES_FORM}")
+    if found[1]:
+        return int(found[1]) * 100, int(found[1]) * 100 + 99
+    low, high = int(found[2]), int(found[3] or found[2])
+    if high < low:
+        raise ValueError(f"expected {STATUSES_FORM}")
+    return low, high
 
 
 def duration_text(seconds: float) -> str:

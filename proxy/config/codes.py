@@ -181,6 +181,11 @@ class Code(StrEnum):
         "A public route has a plugin or a rewrite that needs to know who calls.",
         "Skip the plugin on this route, or say 'public: false'.",
     )
+    TRAFFIC = (
+        "BG213",
+        "What an upstream says of its targets, of their health or of trying again contradicts itself.",
+        "Change one of the two values that the message names.",
+    )
     UNREACHABLE = (
         "BG220",
         "A target can't be reached from this machine; only 'brain check --connect' says so.",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from proxy.config import addresses
-from proxy.config.models import Exposure
+from proxy.config.models import Exposure, Policy
 from proxy.config.patterns import parse_pattern
 from proxy.plugin.options import OPTION_FORMATS, convert_text
 
@@ -125,6 +125,17 @@ def _forward_cookies(value: str) -> None:
         raise ValueError("expected 'all', 'none' or a list of cookie names")
 
 
+def _balance(value: str) -> None:
+    known = [policy.value for policy in Policy]
+    if value not in known:
+        raise ValueError(f"expected one of {', '.join(known)}")
+
+
+def _hash_key(value: str) -> None:
+    if value != "address":
+        raise ValueError("expected 'address', {header: NAME}, {cookie: NAME} or {claim: NAME}")
+
+
 _CHECKS: Mapping[str, Callable[[Any], object]] = {
     "listen": _text(addresses.parse_listen),
     "admin": _admin,
@@ -145,6 +156,9 @@ _CHECKS: Mapping[str, Callable[[Any], object]] = {
     "header-name": _pattern(_TOKEN, "a header name"),
     "cookie-name": _pattern(_TOKEN, "a cookie's name"),
     "chain-entry": _chain_entry,
+    "balance": _text(_balance),
+    "hash-key": _text(_hash_key),
+    "health": _text(addresses.check_path),
     "identity": _text(_service_name),
     "python-reference": _pattern(_REFERENCE, "module:attr"),
     "forward-cookies": _text(_forward_cookies),

@@ -8,7 +8,7 @@ from typing import Any
 
 from proxy.config.access import access_of
 from proxy.config.chain import Chain, Chains
-from proxy.config.models import Access, Limits, Timeouts
+from proxy.config.models import Access, Limits, Retry, Timeouts
 from proxy.config.settings import Blocks, block_schema, switches
 from proxy.config.tree import Path
 from proxy.config.work import Work
@@ -22,6 +22,7 @@ class Level:
     access: Access = Access.REQUIRED
     timeouts: Timeouts = field(default_factory=Timeouts)
     limits: Limits = field(default_factory=Limits)
+    retry: Retry = field(default_factory=Retry)
     switches: Mapping[str, Any] = field(default_factory=dict)
     upstream: int | None = None
 
@@ -34,7 +35,8 @@ class Levels:
         self._blocks = Blocks()
         self._timeouts = block_schema("defaults", "timeouts")
         self._limits = block_schema("defaults", "limits")
-        given = {name: work.get("defaults", name) for name in ("timeouts", "limits")}
+        self._retry = block_schema("defaults", "retry")
+        given = {name: work.get("defaults", name) for name in ("timeouts", "limits", "retry")}
         around = {key: work.data[key] for key in ("plugins",) if key in work.data}
         self.outer = self._merged(Level(chains.extend(Chain(), around, ())), given)
 
@@ -54,4 +56,5 @@ class Levels:
             outer,
             timeouts=self._blocks.merged(outer.timeouts, self._timeouts, given.get("timeouts")),
             limits=self._blocks.merged(outer.limits, self._limits, given.get("limits")),
+            retry=self._blocks.merged(outer.retry, self._retry, given.get("retry")),
         )

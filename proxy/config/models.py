@@ -3,8 +3,9 @@
 A `Config` is the result of parsing, checking and resolving one set of files: environment values
 are in, defaults are merged, chains are resolved to the order in which they run. It is picklable,
 since a reload builds it in a child process. What runs is another type
-(`proxy.runtime.snapshot.Snapshot`). What is of the process itself stands in `process_models` and is
-imported from here like the rest.
+(`proxy.runtime.snapshot.Snapshot`). What is of the process itself stands in `process_models`, what
+chooses, watches and tries targets again in `traffic_models`; both are imported from here like the
+rest.
 
 Units: seconds (float) for every time, bytes (int) for every size.
 """
@@ -12,7 +13,7 @@ Units: seconds (float) for every time, bytes (int) for every size.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,13 @@ from proxy.config.process_models import Recent as Recent
 from proxy.config.process_models import ServerLimits as ServerLimits
 from proxy.config.process_models import ServerTimeouts as ServerTimeouts
 from proxy.config.process_models import Shutdown as Shutdown
+from proxy.config.traffic_models import Balance as Balance
+from proxy.config.traffic_models import Breaker as Breaker
+from proxy.config.traffic_models import HashKey as HashKey
+from proxy.config.traffic_models import Health as Health
+from proxy.config.traffic_models import Outliers as Outliers
+from proxy.config.traffic_models import Policy as Policy
+from proxy.config.traffic_models import Retry as Retry
 
 if TYPE_CHECKING:
     from proxy.plugin.dropins import DropIn
@@ -71,11 +79,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class TargetSpec:
-    """One address of an upstream: scheme (http or https), host as written, port."""
+    """One address of an upstream: scheme (http or https), host as written, port.
+
+    A `weight` of 0 gets nothing; a `backup` is asked while no other is well.
+    """
 
     scheme: str
     host: str
     port: int
+    weight: int = 1
+    backup: bool = False
 
     @property
     def authority(self) -> str:
@@ -99,7 +112,10 @@ class UpstreamTls:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSpec:
-    """A named pool of interchangeable targets. Equal specs keep their connections over a reload."""
+    """A named pool of interchangeable targets. Equal specs keep their connections over a reload.
+
+    `health` and `breaker` are None where there is none.
+    """
 
     name: str
     targets: tuple[TargetSpec, ...]
@@ -110,6 +126,11 @@ class UpstreamSpec:
     max_age: float = 600.0
     resolve_ttl: float = 30.0
     tls: UpstreamTls = UpstreamTls()
+    balance: Balance = field(default_factory=Balance)
+    health: Health | None = None
+    outliers: Outliers = field(default_factory=Outliers)
+    breaker: Breaker | None = None
+    slow_start: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +216,7 @@ class RouteSpec:
     order in which they run, authenticators left out; `authenticators` index the same and are asked
     by one link, in this order. `upstream` indexes `Config.upstreams`. `rewrite` is a template that
     replaces the literal part of the path before `*`. `host`: None for the target's own, "preserve",
-    or a fixed value.
+    or a fixed value. `hidden_cookies` are the gateway's own, which no upstream sees.
     """
 
     name: str
@@ -212,8 +233,10 @@ class RouteSpec:
     host: str | None = None
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
+    retry: Retry = field(default_factory=Retry)
     forward_token: bool = False
     forward_cookies: Cookies | tuple[str, ...] = Cookies.NONE
+    hidden_cookies: tuple[str, ...] = ()
     rewrite_cookies: bool = True
     rewrite_location: bool = True
     websocket: bool = True

@@ -31,10 +31,14 @@ class ListenerTls:
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """Bounds on what a client may send before a route is known (semantics.md, default limits)."""
+    """Bounds on what a client may send before a route is known (semantics.md, default limits).
+
+    `in_flight` None is nine tenths of the connections.
+    """
 
     connections: int = 4096
     per_address: int = 256
+    in_flight: int | None = None
     request_line: int = 8 * 1024
     header_field: int = 16 * 1024
     header_total: int = 32 * 1024

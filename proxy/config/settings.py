@@ -13,6 +13,7 @@ from proxy.config.models import (
     Cookies,
     Limits,
     Recent,
+    Retry,
     ServerLimits,
     ServerTimeouts,
     Shutdown,
@@ -23,7 +24,7 @@ from proxy.config.schema import Schema, language
 from proxy.plugin.options import convert_text
 
 Block = TypeVar(
-    "Block", Timeouts, Limits, ServerLimits, ServerTimeouts, Shutdown, Recent, UpstreamSpec
+    "Block", Timeouts, Limits, Retry, ServerLimits, ServerTimeouts, Shutdown, Recent, UpstreamSpec
 )
 
 _SWITCHES = (
@@ -42,10 +43,16 @@ def converted(schema: Schema, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the given keys that this version knows, their formats converted."""
     known = schema["properties"]
     return {
-        key: convert_text(known[key], value) if isinstance(value, str) else value
+        key: _converted(known[key], value)
         for key, value in given.items()
         if key in known and "x-later" not in known[key]
     }
+
+
+def _converted(schema: Schema, value: Any) -> Any:
+    if isinstance(value, str):
+        return convert_text(schema, value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def block_schema(*path: str) -> Schema:

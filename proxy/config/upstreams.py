@@ -13,9 +13,10 @@ from proxy.config.formats import SERVICE_PREFIX
 from proxy.config.models import TargetSpec, UpstreamSpec, UpstreamTls
 from proxy.config.settings import Blocks, block_schema
 from proxy.config.tree import Path
+from proxy.config.watching import KEYS, Watching
 from proxy.config.work import Work
 
-_OWN = frozenset({"url", "targets", "path", "tls"})
+_OWN = frozenset({"url", "targets", "path", "tls"}) | KEYS
 
 
 class Upstreams:
@@ -26,6 +27,7 @@ class Upstreams:
         self._work = work
         self._blocks = Blocks()
         self._schema = block_schema("defaults", "upstream")
+        self._watching = Watching(work)
         self._defaults = self._with_settings(
             UpstreamSpec("", ()), work.get("defaults", "upstream") or {}, ("defaults", "upstream")
         )
@@ -51,6 +53,8 @@ class Upstreams:
         if spec is None:
             return None
         settings = value if isinstance(value, dict) else {}
+        if "targets" in settings:
+            self._watching.check_targets(spec, path)
         self.specs.append(self._with_settings(spec, settings, path))
         return len(self.specs) - 1
 
@@ -95,37 +99,36 @@ class Upstreams:
             spec = replace(spec, path=parse_base(value["path"]))
         return spec
 
-    def _urls(self, given: Mapping[str, Any], path: Path) -> list[tuple[str, Path]]:
+    def _urls(self, given: Mapping[str, Any], path: Path) -> list[tuple[Any, Path]]:
         if "url" in given and "targets" in given:
             message = "an upstream has 'url' or 'targets', not both"
             self._work.report.error(Code.UPSTREAM, message, self._work.key(*path, "targets"))
         if "url" in given:
             return [(given["url"], (*path, "url"))]
-        return [
-            (target["url"] if isinstance(target, dict) else target, (*path, "targets", index))
-            for index, target in enumerate(given.get("targets", ()))
-        ]
+        targets = given.get("targets", ())
+        return [(target, (*path, "targets", index)) for index, target in enumerate(targets)]
 
-    def _split(self, urls: list[tuple[str, Path]]) -> tuple[tuple[TargetSpec, ...], str]:
-        parsed = [(parse_url(url), path) for url, path in urls]
-        targets: dict[TargetSpec, Path] = {}
+    def _split(self, urls: list[tuple[Any, Path]]) -> tuple[tuple[TargetSpec, ...], str]:
+        parsed = [(_target(given), path) for given, path in urls]
+        targets: dict[str, TargetSpec] = {}
         for (target, base), path in parsed:
             if base and len(parsed) > 1:
                 message = "a path in one of several targets: it would differ by chance"
                 self._work.report.error(
                     Code.UPSTREAM, message, self._work.value(*path), "write 'path' beside 'targets'"
                 )
-            if target in targets:
+            if str(target) in targets:
                 message = f"target {target} is here twice"
                 self._work.report.error(Code.DUPLICATE, message, self._work.value(*path))
-            targets[target] = path
-        return tuple(targets), parsed[0][0][1]
+            targets[str(target)] = target
+        return tuple(targets.values()), parsed[0][0][1]
 
     def _with_settings(
         self, spec: UpstreamSpec, given: Mapping[str, Any], path: Path
     ) -> UpstreamSpec:
         settings = {key: value for key, value in given.items() if key not in _OWN}
         spec = self._blocks.merged(spec, self._schema, settings)
+        spec = self._watching.merged(spec, given, path)
         tls = given.get("tls")
         return spec if tls is None else replace(spec, tls=self._tls(spec.tls, tls, (*path, "tls")))
 
@@ -140,6 +143,15 @@ class Upstreams:
             span = self._work.value(*path, "verify")
             self._work.report.warn(Code.UNVERIFIED, message, span, "name the authority in 'ca'")
         return replace(outer, **known)
+
+
+def _target(given: Any) -> tuple[TargetSpec, str]:
+    """Return a target and its URL's path; `given` is a URL, or a mapping with it and more."""
+    if isinstance(given, str):
+        return parse_url(given)
+    target, base = parse_url(given["url"])
+    settings = {key: given[key] for key in ("weight", "backup") if key in given}
+    return replace(target, **settings), base
 
 
 def all_private(spec: UpstreamSpec) -> bool:
