@@ -85,7 +85,7 @@ class Attempt:
     (an idle one that the target had closed), "reset", "status" (one that the route tries again) or
     "per-try-timeout"; or why none did after a failure: "attempts" (there were as many as allowed),
     "budget" (too many requests are tried again already), "method" (it may not be sent twice),
-    "body" (it can't be sent twice) or "too-late" (its time was up, or the client had left). None
+    "body" (it can't be sent twice) or "too-late" (no time was left, or a 103 had gone out). None
     where that was no question.
 
     Defaults stand on the class: an attempt is made for every request, and most of it stays unset.
