@@ -19,6 +19,7 @@ from proxy.config.matching import compile_match
 from proxy.config.models import Access, Cookies, Match, PathPattern, RouteSpec, ServiceSpec
 from proxy.config.patterns import NO_EXPRESSION, literal_path, sign_of_expression
 from proxy.config.settings import block_schema
+from proxy.config.shaping import Shaping, with_cookie_rule
 from proxy.config.source import Span
 from proxy.config.tree import Path, find
 from proxy.config.upstreams import Upstreams, all_private
@@ -56,6 +57,7 @@ class Routes:
         self._work = work
         self._levels = levels
         self._upstreams = upstreams
+        self._shaping = Shaping(work, upstreams)
         self._base = base_path
         self._rewrite = block_schema("routes")["items"]["properties"]["rewrite"]
 
@@ -76,6 +78,7 @@ class Routes:
         prefixes = self._prefixes(name, mapping.get("aliases", ()))
         span = self._decided(path)
         level = replace(self._levels.inner(self._levels.outer, mapping, path), upstream=upstream)
+        level = self._shaping.laid(level, mapping, path, name)
         place = self._work.place(span)
         self.services.append(
             ServiceSpec(name, prefixes, upstream, place, level.timeouts, level.limits)
@@ -124,6 +127,7 @@ class Routes:
         level = self._with_upstream(self._levels.inner(outer, given, path), given, path, name)
         if level is None:
             return
+        level = self._shaping.laid(level, given, path, name)
         span = self._work.key(*path, "match")
         self._work.place(span, named="name" in given)
         match = compile_match(given["match"])
@@ -181,6 +185,7 @@ class Routes:
         level = draft.level
         assert level.upstream is not None
         near = all_private(self._upstreams.specs[level.upstream])
+        split, mirror = with_cookie_rule(level, self._upstreams.specs)
         public = level.access is Access.PUBLIC
         fields: dict[str, Any] = {
             "forward_cookies": Cookies.ALL if near else Cookies.NONE,
@@ -199,6 +204,8 @@ class Routes:
             timeouts=level.timeouts,
             limits=level.limits,
             retry=level.retry,
+            split=split,
+            mirror=mirror,
             **fields,
         )
 
