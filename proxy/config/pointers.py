@@ -16,7 +16,7 @@ def parse_pointer(text: str) -> tuple[str | None, ...]:
     """
     if not text.startswith("/") or _TILDE.search(text):
         raise ValueError(f"expected {POINTER_FORM}; '~' in a name is ~0, '/' is ~1")
-    return tuple(None if token == "*" else unescaped(token) for token in text[1:].split("/"))
+    return tuple(None if part == "*" else unescaped(part) for part in text[1:].split("/"))
 
 
 def unescaped(token: str) -> str:

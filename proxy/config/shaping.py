@@ -8,7 +8,7 @@ from typing import Any
 
 from proxy.config.codes import Code
 from proxy.config.levels import Level
-from proxy.config.models import Compare, Cookies, MirrorSpec, SplitSpec, TargetSpec, UpstreamSpec
+from proxy.config.models import Compare, MirrorSpec, SplitSpec, TargetSpec, UpstreamSpec
 from proxy.config.patterns import parse_test
 from proxy.config.pointers import parse_pointer
 from proxy.config.settings import block_schema, converted
@@ -168,7 +168,9 @@ def with_cookie_rule(level: Level, specs: list[UpstreamSpec]) -> tuple[Any, Any]
     """
     if "forward_cookies" in level.switches or level.upstream is None:
         return level.split, level.mirror
-    split = tuple(replace(one, keeps_cookies=all_private(specs[one.upstream])) for one in level.split)
+    split = tuple(
+        replace(one, keeps_cookies=all_private(specs[one.upstream])) for one in level.split
+    )
     mirror = level.mirror
     if mirror is not None:
         mirror = replace(mirror, keeps_cookies=all_private(specs[mirror.upstream]))

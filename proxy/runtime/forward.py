@@ -17,6 +17,7 @@ from proxy.headers import VIA, encode, render
 from proxy.plugin.answer import Answer
 from proxy.plugin.exchange import Attempt, Exchange
 from proxy.runtime.fields import answer_fields
+from proxy.runtime.moving import moved_target
 from proxy.runtime.refusal import forget_frames, refusal
 from proxy.server.tunnel import UpgradeTunnel
 from proxy.server.upload import ClientUpload
@@ -46,6 +47,10 @@ async def forward(incoming: web.BaseRequest) -> Answer:
     try:
         route: Route = request.route
         body = body_to_send(request.exchange)
+        if route.split is not None:
+            route = route.split.choose(request)
+        if route.mirror is not None:
+            body = route.mirror.watch(request, body)
         upstream = route.upstream
         for earlier in request.leases:
             earlier.end()  # a plugin tries again: the answer that it had is discarded
@@ -71,7 +76,8 @@ async def forward(incoming: web.BaseRequest) -> Answer:
                 target, last = upstream.choose((target,)), True
         attempt.head = perf_counter() - request.exchange.started
         attempt.status = head.status
-        return _answer(request, lease, head)
+        answer = _answer(request, lease, head)
+        return answer if request.copy is None else request.copy.answered(request, answer)
     except Exception as error:
         return refusal(request, error, "forward")
 
@@ -168,13 +174,15 @@ def _send(
 
 def request_head(request: Request, exchange: Exchange, target: Target, body: Body) -> bytes:
     outgoing = exchange.outgoing
-    host = request.route.spec.host
+    route: Route = request.route
+    host = route.spec.host
     if host is None:
         host = target.authority
     elif host == "preserve":
         host = exchange.client.host or target.authority
     request.sent_host = host
-    start = f"{outgoing.method} {outgoing.target} HTTP/1.1\r\nHost: {host}\r\n"
+    aim = moved_target(request) if route.moves else outgoing.target
+    start = f"{outgoing.method} {aim} HTTP/1.1\r\nHost: {host}\r\n"
     lines = [encode(start), render(outgoing.wire_fields()), request.forwarded_lines]
     if body is not None:
         lines.append(_framing(outgoing.method, body, request))
