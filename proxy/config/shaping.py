@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from proxy.config.codes import Code
+from proxy.config.formats import SERVICE_PREFIX
 from proxy.config.levels import Level
 from proxy.config.models import Compare, MirrorSpec, SplitSpec, TargetSpec, UpstreamSpec
 from proxy.config.patterns import parse_test
@@ -68,7 +69,7 @@ class Shaping:
         headers, cookies = given.get("header", {}), given.get("cookie", {})
         return SplitSpec(
             index,
-            parse_percent(given.get("share", "0%")),
+            parse_percent(given["share"]) if "share" in given else None,
             tuple(parse_test(name.lower(), value) for name, value in headers.items()),
             tuple(parse_test(name, value) for name, value in cookies.items()),
         )
@@ -128,7 +129,6 @@ class _Pools:
     def add(self, given: Any, path: Path, what: str) -> int | None:
         """Return the index of an upstream; None where it is wrong, which is reported."""
         specs = self._upstreams.specs
-        before = len(specs)
         index = self._upstreams.add(self._owner, given, path, self._own)
         if index is None:
             return None
@@ -136,10 +136,11 @@ class _Pools:
             message = f"this {what} leads to the upstream itself"
             hint = "name another one, or leave it out"
             self._work.report.error(Code.SHAPING, message, self._work.value(*path), hint)
-        return self._named(index) if index == before else index
+        referred = isinstance(given, str) and given.startswith(SERVICE_PREFIX)
+        return index if referred else self._named(index)
 
     def _named(self, index: int) -> int:
-        """Name a pool that is new after where it leads; one that was made before serves again."""
+        """Name a new pool after where it leads; an equal one that was made before serves again."""
         specs = self._upstreams.specs
         spec, target = specs[index], specs[index].targets[0]
         for known in self._made:

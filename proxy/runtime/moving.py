@@ -57,30 +57,19 @@ def _client_pairs(request: Request) -> Iterable[str]:
 def drop_cookies(request: Request) -> None:
     """Take the client's cookies off the outgoing request; what a plugin put there stays."""
     outgoing = request.exchange.outgoing
-    if outgoing.header("Cookie") is None:
-        return
-    headers = outgoing.headers
-    kept = list(own_cookies(headers.popall("Cookie"), request))
-    for value in kept:
-        headers.add("Cookie", value)
-
-
-def own_cookies(values: Iterable[str], request: Request) -> Iterable[str]:
-    """Yield what is left of Cookie values without what the client sent."""
-    sent = frozenset(_client_pairs(request))
-    for value in values:
-        pairs = [pair.strip() for pair in value.split(";")]
-        if left := "; ".join(pair for pair in pairs if pair and pair not in sent):
-            yield left
+    if outgoing.header("Cookie") is not None:
+        outgoing.edit_fields(lambda fields: without_client_cookies(fields, request))
 
 
 def without_client_cookies(fields: Iterable[Field], request: Request) -> list[Field]:
     """Return raw fields without the client's cookies."""
+    sent = frozenset(_client_pairs(request))
     kept: list[Field] = []
     for field in fields:
         if LOWER[field[0]] != b"cookie":
             kept.append(field)
-        else:
-            left = own_cookies([decode(field[1])], request)
-            kept += ((field[0], encode(value)) for value in left)
+            continue
+        pairs = [pair.strip() for pair in decode(field[1]).split(";")]
+        if left := "; ".join(pair for pair in pairs if pair and pair not in sent):
+            kept.append((field[0], encode(left)))
     return kept

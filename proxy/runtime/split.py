@@ -101,12 +101,13 @@ class Split:
 def ranges(ways: Sequence[Way]) -> Iterator[tuple[float, float, Way]]:
     """Yield what part of [0, 1) each way takes: in turn from the left and from the right.
 
-    So of two, either grows into what is the rest's alone. No layout can promise that for three.
+    So of two, either grows into what is the rest's alone, from 0 on. No layout can promise that for
+    three.
     """
     left, right = 0.0, 1.0
-    takers = [way for way in ways if way.spec is not None and way.spec.share > 0]
-    for number, way in enumerate(takers):
-        share = way.spec.share if way.spec else 0.0
+    takers = [(way, way.spec.share) for way in ways if way.spec is not None]
+    sharing = ((way, share) for way, share in takers if share is not None)
+    for number, (way, share) in enumerate(sharing):
         if number % 2 == 0:
             yield left, left + share, way
             left += share
