@@ -124,7 +124,7 @@ class Outgoing:
         return self._fields if self._headers is None else self._headers.to_wire()
 
     def edit_fields(self, edited: Callable[[Sequence[Field]], list[Field]]) -> None:
-        """Replace the raw fields by what is made of them; whoever touched none pays for none."""
+        """Replace the raw fields by what is made of them, whose bytes are not checked again."""
         if self._headers is None:
             self._fields = edited(self._fields)
         else:
