@@ -18,6 +18,7 @@ from proxy.headers import VIA, Field, encode, render
 from proxy.plugin.answer import Answer
 from proxy.plugin.exchange import Attempt, Exchange
 from proxy.runtime.fields import answer_fields
+from proxy.runtime.moving import moved_target
 from proxy.runtime.refusal import refusal
 from proxy.runtime.replay import Replay
 from proxy.runtime.retrying import again, again_after, keeps_body
@@ -49,6 +50,8 @@ async def forward(incoming: web.BaseRequest) -> Answer:
         route: Route = request.route
         exchange = request.exchange
         body = body_to_send(exchange, route.retry)
+        if route.split is not None or route.mirror is not None:
+            route, body = _shaped(request, route, body)
         upstream = route.upstream
         for earlier in request.leases:
             earlier.end()  # a plugin tries again: the answer that it had is discarded
@@ -83,9 +86,17 @@ async def forward(incoming: web.BaseRequest) -> Answer:
             break
         attempt.head = perf_counter() - exchange.started
         attempt.status = lease.status = head.status
-        return _answer(request, lease, head)
+        answer = _answer(request, lease, head)
+        return answer if request.copy is None else request.copy.answered(request, answer)
     except Exception as error:
         return refusal(request, error, "forward")
+
+
+def _shaped(request: Request, route: Route, body: Body) -> tuple[Route, Body]:
+    """Return the way that a split gives the request, and the body, at which a mirror may look."""
+    if route.split is not None:
+        route = route.split.choose(request)
+    return route, body if route.mirror is None else route.mirror.watch(request, body)
 
 
 def _start(
@@ -144,13 +155,15 @@ def _send(
 
 def request_head(request: Request, exchange: Exchange, target: Target, body: Body) -> bytes:
     outgoing = exchange.outgoing
-    host = request.route.spec.host
+    route: Route = request.route
+    host = route.spec.host
     if host is None:
         host = target.authority
     elif host == "preserve":
         host = exchange.client.host or target.authority
     request.sent_host = host
-    start = f"{outgoing.method} {outgoing.target} HTTP/1.1\r\nHost: {host}\r\n"
+    aim = moved_target(request) if route.moves else outgoing.target
+    start = f"{outgoing.method} {aim} HTTP/1.1\r\nHost: {host}\r\n"
     lines = [encode(start), render(outgoing.wire_fields()), request.forwarded_lines]
     if body is not None:
         lines.append(_framing(outgoing.method, body, request))

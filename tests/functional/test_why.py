@@ -90,7 +90,8 @@ async def test_a_refused_connection(gateway: MakeGateway) -> None:
     told = await why(running)
     assert blamed(told) == ("upstream", "connect", url, "upstream_connect_refused")
     assert (told["answered"], told["from"], told["status"]) == ("whole", "gateway", 502)
-    (attempt,) = told["attempts"]
+    first, attempt = told["attempts"]
+    assert (first["again"], attempt["again"]) == ("connect", "attempts")
     assert attempt["reached"] == "connect"
     assert "127.0.0.1" in attempt["note"]
     assert set(attempt["ms"]) == {"total", "chain", "resolve", "connect"}
