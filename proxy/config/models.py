@@ -13,7 +13,7 @@ Units: seconds (float) for every time, bytes (int) for every size.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -128,9 +128,9 @@ class UpstreamSpec:
     max_age: float = 600.0
     resolve_ttl: float = 30.0
     tls: UpstreamTls = UpstreamTls()
-    balance: Balance = Balance()
+    balance: Balance = field(default_factory=Balance)
     health: Health | None = None
-    outliers: Outliers = Outliers()
+    outliers: Outliers = field(default_factory=Outliers)
     breaker: Breaker | None = None
     slow_start: float = 0.0
 
@@ -218,8 +218,8 @@ class RouteSpec:
     order in which they run, authenticators left out; `authenticators` index the same and are asked
     by one link, in this order. `upstream` indexes `Config.upstreams`. `rewrite` is a template that
     replaces the literal part of the path before `*`. `host`: None for the target's own, "preserve",
-    or a fixed value. `split` and `mirror` name further upstreams, which get a part of the requests, or
-    copies of them.
+    or a fixed value. `hidden_cookies` are the gateway's own, which no upstream sees. `split` and
+    `mirror` name further upstreams, which get a part of the requests, or copies of them.
     """
 
     name: str
@@ -236,11 +236,12 @@ class RouteSpec:
     host: str | None = None
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
-    retry: Retry = Retry()
+    retry: Retry = field(default_factory=Retry)
     split: tuple[SplitSpec, ...] = ()
     mirror: MirrorSpec | None = None
     forward_token: bool = False
     forward_cookies: Cookies | tuple[str, ...] = Cookies.NONE
+    hidden_cookies: tuple[str, ...] = ()
     rewrite_cookies: bool = True
     rewrite_location: bool = True
     websocket: bool = True

@@ -19,10 +19,11 @@ from proxy.config.matching import compile_match
 from proxy.config.models import Access, Cookies, Match, PathPattern, RouteSpec, ServiceSpec
 from proxy.config.patterns import NO_EXPRESSION, literal_path, sign_of_expression
 from proxy.config.settings import block_schema
-from proxy.config.shaping import Shaping, with_cookie_rule
+from proxy.config.shaping import Shaping, all_upstreams, sticky_cookies, with_cookie_rule
 from proxy.config.source import Span
 from proxy.config.tree import Path, find
 from proxy.config.upstreams import Upstreams, all_private
+from proxy.config.watching import check_key, check_tries
 from proxy.config.work import Work
 from proxy.plugin.options import convert_text
 
@@ -176,6 +177,10 @@ class Routes:
         check_access(self._work, draft.what, level.access, level.chain, draft.span)
         values = (draft.rewrite, draft.match.path.names)
         check_values(self._work, draft.what, level.access, level.chain, *values, draft.span)
+        for index in all_upstreams(level):
+            balance = self._upstreams.specs[index].balance
+            check_key(self._work, draft.what, level.access, balance, draft.span)
+        check_tries(self._work, draft.what, level.retry, level.timeouts, draft.span)
         return len(self._work.report) == before
 
     def _add(self, draft: _Draft) -> None:
@@ -184,11 +189,13 @@ class Routes:
     def _spec(self, draft: _Draft) -> RouteSpec:
         level = draft.level
         assert level.upstream is not None
-        near = all_private(self._upstreams.specs[level.upstream])
-        split, mirror = with_cookie_rule(level, self._upstreams.specs)
+        specs = self._upstreams.specs
+        near = all_private(specs[level.upstream])
+        split, mirror = with_cookie_rule(level, specs)
         public = level.access is Access.PUBLIC
         fields: dict[str, Any] = {
             "forward_cookies": Cookies.ALL if near else Cookies.NONE,
+            "hidden_cookies": sticky_cookies(specs[index] for index in all_upstreams(level)),
             **level.switches,
         }
         return RouteSpec(

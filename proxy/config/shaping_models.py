@@ -26,8 +26,9 @@ class SplitSpec:
     """One entry of `split`: requests for which all `headers` and `cookies` hold, and a share of all.
 
     `upstream` indexes `Config.upstreams`. `share` is None where none is written: such an entry has no
-    place among the shares, while one of 0.0 waits in its own. `keeps_cookies` is False where the client's cookies, which
-    the route's own upstream gets because it is near by its name, must not come here.
+    place among the shares, while one of 0.0 waits in its own. `keeps_cookies` is False where the
+    client's cookies, which the route's own upstream gets because it is near by its name, must not
+    come here.
     """
 
     upstream: int

@@ -91,6 +91,9 @@ class Attempt:
     end: float | None = None
     status: int | None = None
     code: str | None = None
+    queued: float | None = None
+    note: str = ""
+    again: str | None = None
 
     def __init__(self, target: str) -> None:
         self.target = target

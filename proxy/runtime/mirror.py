@@ -18,6 +18,7 @@ from proxy.plugin.streams import Taps, tapped
 from proxy.runtime.caller import Caller
 from proxy.runtime.copying import Copy, Message
 from proxy.runtime.moving import is_bare, moved, without_client_cookies
+from proxy.runtime.replay import Replay
 from proxy.server.upload import ClientUpload
 
 if TYPE_CHECKING:
@@ -105,11 +106,12 @@ class Mirror:
         if body is None or isinstance(body, bytes):
             copy.body.feed(body or b"")
             copy.body.end()
-        elif isinstance(body, ClientUpload):
-            # It stays what it is: wrapped, it would be framed in another way.
-            body.taps = Taps(copy.body)
-        else:
+            return body
+        upload = body.upload if isinstance(body, Replay) else body
+        if not isinstance(upload, ClientUpload):
             return tapped(aiter(body), Taps(copy.body))
+        # It stays what it is: wrapped, it would be framed in another way.
+        upload.taps = Taps(copy.body)
         return body
 
     # -- what

@@ -27,7 +27,8 @@ class Route:
 
     With `split` it is what the chain sees; the forwarder goes on by one of its ways. `base` is the
     path of the upstream for which outgoing targets are made: the route's own, of a way too, and
-    `moves` says that this one's is another.
+    `moves` says that this one's is another; `shaped` that it has a split or a mirror. `patience` is
+    how long one try may take until the head of its answer, in seconds.
     """
 
     __slots__ = (
@@ -40,9 +41,12 @@ class Route:
         "mirror",
         "moves",
         "name",
+        "patience",
+        "retry",
         "rewrite",
         "rewrites_late",
         "service",
+        "shaped",
         "spec",
         "split",
         "timeouts",
@@ -54,6 +58,7 @@ class Route:
     ) -> None:
         self.split: Split | None = None
         self.mirror: Mirror | None = None
+        self.shaped = False
         self.base = upstream.spec.path if base is None else base
         self.moves = self.base != upstream.spec.path
         self.spec = spec
@@ -62,6 +67,9 @@ class Route:
         self.upstream = upstream
         self.chain = chain
         self.timeouts = spec.timeouts
+        self.retry = spec.retry
+        per_try, whole = spec.retry.per_try, spec.timeouts.response
+        self.patience = whole if per_try is None else min(per_try, whole)
         self.limits = spec.limits
         self.forward_token = spec.forward_token
         limits = spec.limits
@@ -70,7 +78,7 @@ class Route:
         )
         self.rewrite = path_template(spec)
         self.rewrites_late = needs_principal(self.rewrite)
-        self.authorities = tuple(target.spec.authority.lower() for target in upstream.targets)
+        self.authorities = tuple(target.authority.lower() for target in upstream.spec.targets)
 
     def __repr__(self) -> str:
         return f"<Route {self.name}>"

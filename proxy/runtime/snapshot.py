@@ -33,6 +33,7 @@ from proxy.runtime.shared import Shared
 from proxy.runtime.slices import in_slices, let_go
 from proxy.server.checks import ALLOW
 from proxy.server.protocol import ClientConnection
+from proxy.server.server import most_in_flight
 from proxy.tasks import Tasks
 from proxy.upstream.pool import Upstream
 from proxy.upstream.tls import client_contexts
@@ -59,6 +60,7 @@ class Snapshot:
         self._own_pages = OwnPages(config.gateway.base_path)
         self.pages = self._own_pages.found
         self.serving: set[ClientConnection] = set()
+        self.most = most_in_flight(config.gateway.limits)
         self._shared = shared
         self._services: dict[str, tuple[ServiceSpec, Upstream]] = {}
         self._folded: dict[tuple[object, ...], Handler] = {}
@@ -84,9 +86,10 @@ class Snapshot:
         """
         config = self.config
         known = {} if previous is None else previous.upstreams
+        former = {spec.name: upstream for spec, upstream in known.items()}
         contexts = await asyncio.to_thread(client_contexts, config.upstreams)
         ordered = [
-            self._upstream(spec, known, contexts.get(spec))
+            self._upstream(spec, known, contexts.get(spec), former.get(spec.name))
             async for spec in in_slices(config.upstreams)
         ]
         self._services = {one.name: (one, ordered[one.upstream]) for one in config.services}
@@ -105,6 +108,7 @@ class Snapshot:
         spec: UpstreamSpec,
         known: Mapping[UpstreamSpec, Upstream],
         context: SSLContext | None,
+        former: Upstream | None,
     ) -> Upstream:
         upstream = self.upstreams.get(spec)
         if upstream is None:
@@ -112,7 +116,7 @@ class Snapshot:
             if upstream is None or upstream.context is not context:
                 upstream = Upstream(spec, context)
             self.upstreams[spec] = upstream
-            upstream.acquire()
+            upstream.acquire(former)
         return upstream
 
     def _context(self, entry: Entry, status: Callable[[], GatewayStatus]) -> Context:

@@ -71,9 +71,12 @@ KEYS = {
     "route": "name service place fallback match prefix alias rank why access access_from "
     "authenticators values",
     "caller": "subject tenant roles scopes by verified",
-    "outgoing": "method target targets headers dropped",
+    "outgoing": "method target balance targets headers dropped",
 }
-TOP = "request answer page plugin_page route near_misses nearest caller chain outgoing split mirror retries settings"
+TOP = (
+    "request answer page plugin_page route near_misses nearest caller chain outgoing split mirror "
+    "retries settings"
+)
 
 
 def test_json_has_the_documented_keys(folder: Path) -> None:
