@@ -151,15 +151,6 @@ def _chain(told: Told) -> Iterator[Row]:
         yield from (("", f"- {line}") for line in step["explains"])
 
 
-_CHOSEN = {
-    "round-robin": "in turn",
-    "least-requests": "least busy",
-    "random-two": "of two",
-    "hash": "by hash",
-}
-"""How a policy chooses, beside each of the targets."""
-
-
 def _split(told: Told) -> Iterator[Row]:
     split = told["split"]
     if split is None:
@@ -198,6 +189,15 @@ def _mirror(told: Told) -> Iterator[Row]:
     share = f"{mirror['share'] * 100:g}% of such requests, once the upstream has answered"
     yield "copied", _NEVER.get(mirror["never"], share)
     yield "compared", "nothing" if mirror["compare"] == "false" else mirror["compare"]
+
+
+_CHOSEN = {
+    "round-robin": "in turn",
+    "least-requests": "least busy",
+    "random-two": "of two",
+    "hash": "by hash",
+}
+"""How a policy chooses, beside each of the targets."""
 
 
 def _outgoing(told: Told) -> Iterator[Row]:

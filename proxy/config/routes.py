@@ -19,7 +19,7 @@ from proxy.config.matching import compile_match
 from proxy.config.models import Access, Cookies, Match, PathPattern, RouteSpec, ServiceSpec
 from proxy.config.patterns import NO_EXPRESSION, literal_path, sign_of_expression
 from proxy.config.settings import block_schema
-from proxy.config.shaping import Shaping, with_cookie_rule
+from proxy.config.shaping import Shaping, all_upstreams, sticky_cookies, with_cookie_rule
 from proxy.config.source import Span
 from proxy.config.tree import Path, find
 from proxy.config.upstreams import Upstreams, all_private
@@ -177,8 +177,8 @@ class Routes:
         check_access(self._work, draft.what, level.access, level.chain, draft.span)
         values = (draft.rewrite, draft.match.path.names)
         check_values(self._work, draft.what, level.access, level.chain, *values, draft.span)
-        if level.upstream is not None:
-            balance = self._upstreams.specs[level.upstream].balance
+        for index in all_upstreams(level):
+            balance = self._upstreams.specs[index].balance
             check_key(self._work, draft.what, level.access, balance, draft.span)
         check_tries(self._work, draft.what, level.retry, level.timeouts, draft.span)
         return len(self._work.report) == before
@@ -189,15 +189,13 @@ class Routes:
     def _spec(self, draft: _Draft) -> RouteSpec:
         level = draft.level
         assert level.upstream is not None
-        upstream = self._upstreams.specs[level.upstream]
-        near = all_private(upstream)
-        split, mirror = with_cookie_rule(level, self._upstreams.specs)
-        pools = (upstream, *(self._upstreams.specs[way.upstream] for way in split))
-        sticky = dict.fromkeys(pool.balance.sticky for pool in pools)
+        specs = self._upstreams.specs
+        near = all_private(specs[level.upstream])
+        split, mirror = with_cookie_rule(level, specs)
         public = level.access is Access.PUBLIC
         fields: dict[str, Any] = {
             "forward_cookies": Cookies.ALL if near else Cookies.NONE,
-            "hidden_cookies": tuple(name for name in sticky if name is not None),
+            "hidden_cookies": sticky_cookies(specs[index] for index in all_upstreams(level)),
             **level.switches,
         }
         return RouteSpec(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -176,3 +176,16 @@ def with_cookie_rule(level: Level, specs: list[UpstreamSpec]) -> tuple[Any, Any]
     if mirror is not None:
         mirror = replace(mirror, keeps_cookies=all_private(specs[mirror.upstream]))
     return split, mirror
+
+
+def all_upstreams(level: Level) -> Iterator[int]:
+    """Yield the indexes of all upstreams that requests of a level go to, copies left out."""
+    if level.upstream is not None:
+        yield level.upstream
+    yield from (one.upstream for one in level.split)
+
+
+def sticky_cookies(specs: Iterable[UpstreamSpec]) -> tuple[str, ...]:
+    """Return the names of the cookies by which clients keep their targets, each once."""
+    names = (spec.balance.sticky for spec in specs)
+    return tuple(dict.fromkeys(name for name in names if name is not None))

@@ -22,6 +22,7 @@ from proxy.runtime.moving import moved_target
 from proxy.runtime.refusal import refusal
 from proxy.runtime.replay import Replay
 from proxy.runtime.retrying import again, again_after, keeps_body
+from proxy.runtime.shape import sent_its_way
 from proxy.server.tunnel import UpgradeTunnel
 from proxy.server.upload import ClientUpload
 from proxy.upstream.body import Lease, UpstreamBody
@@ -50,8 +51,8 @@ async def forward(incoming: web.BaseRequest) -> Answer:
         route: Route = request.route
         exchange = request.exchange
         body = body_to_send(exchange, route.retry)
-        if route.split is not None or route.mirror is not None:
-            route, body = _shaped(request, route, body)
+        if route.shaped:
+            route, body = sent_its_way(request, body)
         upstream = route.upstream
         for earlier in request.leases:
             earlier.end()  # a plugin tries again: the answer that it had is discarded
@@ -90,13 +91,6 @@ async def forward(incoming: web.BaseRequest) -> Answer:
         return answer if request.copy is None else request.copy.answered(request, answer)
     except Exception as error:
         return refusal(request, error, "forward")
-
-
-def _shaped(request: Request, route: Route, body: Body) -> tuple[Route, Body]:
-    """Return the way that a split gives the request, and the body, at which a mirror may look."""
-    if route.split is not None:
-        route = route.split.choose(request)
-    return route, body if route.mirror is None else route.mirror.watch(request, body)
 
 
 def _start(

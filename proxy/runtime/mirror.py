@@ -106,12 +106,12 @@ class Mirror:
         if body is None or isinstance(body, bytes):
             copy.body.feed(body or b"")
             copy.body.end()
-        elif isinstance(body, (ClientUpload, Replay)):
-            # It stays what it is: wrapped, it would be framed in another way.
-            upload = body.upload if isinstance(body, Replay) else body
-            upload.taps = Taps(copy.body)
-        else:
+            return body
+        upload = body.upload if isinstance(body, Replay) else body
+        if not isinstance(upload, ClientUpload):
             return tapped(aiter(body), Taps(copy.body))
+        # It stays what it is: wrapped, it would be framed in another way.
+        upload.taps = Taps(copy.body)
         return body
 
     # -- what

@@ -25,10 +25,10 @@ PATH_ROOTS = ("request", "principal", "claims", "service")
 class Route:
     """One route of a snapshot: its match, its folded chain and its upstream.
 
-    `patience` is how long one try may take until the head of its answer, in seconds. With
-    `split` it is what the chain sees; the forwarder goes on by one of its ways. `base` is the path of
-    the upstream for which outgoing targets are made: the route's own, of a way too, and `moves` says
-    that this one's is another.
+    With `split` it is what the chain sees; the forwarder goes on by one of its ways. `base` is the
+    path of the upstream for which outgoing targets are made: the route's own, of a way too, and
+    `moves` says that this one's is another; `shaped` that it has a split or a mirror. `patience` is
+    how long one try may take until the head of its answer, in seconds.
     """
 
     __slots__ = (
@@ -46,6 +46,7 @@ class Route:
         "rewrite",
         "rewrites_late",
         "service",
+        "shaped",
         "spec",
         "split",
         "timeouts",
@@ -57,6 +58,7 @@ class Route:
     ) -> None:
         self.split: Split | None = None
         self.mirror: Mirror | None = None
+        self.shaped = False
         self.base = upstream.spec.path if base is None else base
         self.moves = self.base != upstream.spec.path
         self.spec = spec

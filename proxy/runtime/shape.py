@@ -1,4 +1,4 @@
-"""Giving a compiled route the ways of its `split` and the copies of its `mirror`."""
+"""The ways of a route's `split` and the copies of its `mirror`: made for it, and taken."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from proxy.runtime.route import Route
 from proxy.runtime.split import Split, Way
 
 if TYPE_CHECKING:
+    from proxy.runtime.mirror import Body
     from proxy.runtime.shared import Shared
+    from proxy.server.request import Request
     from proxy.tasks import Tasks
     from proxy.upstream.pool import Upstream
 
@@ -24,6 +26,7 @@ def shape(route: Route, upstreams: Sequence[Upstream], shared: Shared, tasks: Ta
         upstream = upstreams[spec.mirror.upstream]
         mirror = Mirror(spec.mirror, route, upstream, tasks, shared.mirrored)
     route.mirror = mirror
+    route.shaped = True
     if not spec.split:
         return
     name = route.service or route.name
@@ -34,6 +37,17 @@ def shape(route: Route, upstreams: Sequence[Upstream], shared: Shared, tasks: Ta
         # What went there is not sent there again: it would be compared with itself.
         same = mirror is not None and mirror.upstream is made.upstream
         made.mirror = None if same else mirror
+        made.shaped = made.mirror is not None
         return Way(made, one, name, shared.split)
 
     route.split = Split(name, way(None), [way(one) for one in spec.split])
+
+
+def sent_its_way(request: Request, body: Body) -> tuple[Route, Body]:
+    """Send a request of a shaped route its way; return the route that it goes on by, and its body."""
+    route: Route = request.route
+    if route.split is not None:
+        route = route.split.choose(request)
+    if route.mirror is not None:
+        body = route.mirror.watch(request, body)
+    return route, body

@@ -95,6 +95,26 @@ services:
     assert "quiet" not in told
 
 
+def test_an_upstream_that_is_balanced_by_a_caller_nobody_knows_is_refused(write: Any) -> None:
+    text = """version: 1
+services:
+  shop:
+    public: true
+    upstream: http://shop:8000
+    split:
+      - {upstream: {targets: [http://a, http://b], balance: {hash: {claim: sub}}}, share: 1%}
+"""
+    assert len([line for line in write.errors(text) if "claim" in line]) == 1
+
+
+def test_cookies_of_the_gateways_own_are_hidden_from_all_upstreams(write: Any) -> None:
+    sticky = "{targets: [http://a, http://b], balance: {sticky: kept}}"
+    found = config(
+        write, TEXT.replace("upstream: http://next:8000, share: 5%", f"upstream: {sticky}")
+    )
+    assert named(found, "shop").hidden_cookies == ("kept",)
+
+
 def test_the_table_shows_where_else_requests_go(write: Any) -> None:
     shop = next(row for row in table(config(write)) if row["name"] == "shop")
     assert shop["upstream"] == "http://shop:8000/api"

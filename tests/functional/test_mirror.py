@@ -443,6 +443,29 @@ async def test_a_handler_that_is_called_twice_is_copied_once(
     assert (len(upstream.seen), len(other.seen)) == (2, 1)
 
 
+async def test_a_body_that_is_sent_again_is_copied_once_and_whole(
+    gateway: MakeGateway, raw_upstream: Any, other: RecordingUpstream
+) -> None:
+    tries: list[bytes] = []
+
+    async def second_time(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        tries.append(await reader.readexactly(10))
+        if len(tries) > 1:
+            writer.write(answer(b"ok"))
+
+    server = await raw_upstream(second_time)
+    running = await gateway(shop(server.url, other.url, ", methods: [PUT]"))
+    client = await running.client()
+    client.send(request("/api/brain/shop/x", "Content-Length: 10", method="PUT"))
+    await asyncio.sleep(0.05)
+    client.send(b"0123456789")
+    assert (await client.reply()).status == 200
+    await until(lambda: counts(running) == {"same": 1})
+    assert tries == [b"0123456789"] * 2
+    assert [seen.body for seen in other.seen] == [b"0123456789"]
+
+
 async def test_copies_outlive_their_requests_and_a_reload_and_are_cut_at_the_end(
     gateway: MakeGateway, upstream: RecordingUpstream, other: RecordingUpstream
 ) -> None:

@@ -336,6 +336,34 @@ async def test_what_the_cache_keeps_of_one_upstream_is_never_served_to_the_other
     assert len(main.seen) == 2, "what one of them changes is forgotten of both"
 
 
+async def test_a_client_keeps_its_target_among_the_chosen_upstreams_own(
+    gateway: MakeGateway, main: RecordingUpstream, canary: RecordingUpstream
+) -> None:
+    """The cookie by which it does is the gateway's, whichever upstream has it."""
+    own = f'{{targets: ["{canary.url}", "{main.url}"], balance: {{sticky: kept}}, path: /v2}}'
+    running = await gateway(shop(main.url, f'{{upstream: {own}, header: {{X-Canary: "1"}}}}'))
+    first = await running.get("/api/brain/shop/x", "X-Canary: 1")
+    cookie = (first.header("Set-Cookie") or "").partition(";")[0]
+    assert cookie.startswith("kept=")
+    for _ in range(4):
+        again = await running.get("/api/brain/shop/x", "X-Canary: 1", f"Cookie: {cookie}; a=b")
+        assert again.header("X-From") == first.header("X-From")
+    await running.get("/api/brain/shop/x", f"Cookie: {cookie}; a=b")
+    assert main.last.header("Cookie") == "a=b"
+    assert main.last.target == "/x"
+
+
+async def test_a_try_behind_a_failed_one_stays_with_the_chosen_upstream(
+    gateway: MakeGateway, main: RecordingUpstream, canary: RecordingUpstream, unused_tcp_port: int
+) -> None:
+    own = f'{{targets: ["http://127.0.0.1:{unused_tcp_port}", "{canary.url}"], path: /v2}}'
+    running = await gateway(shop(main.url, f"{{upstream: {own}, share: 100%}}"))
+    for _ in range(4):
+        assert (await running.get("/api/brain/shop/x")).header("X-From") == "canary"
+    assert {seen.target for seen in canary.seen} == {"/v2/x"}
+    assert main.seen == []
+
+
 async def test_requests_are_counted_by_the_upstream_that_was_chosen(
     gateway: MakeGateway, main: RecordingUpstream, canary: RecordingUpstream, unused_tcp_port: int
 ) -> None:
