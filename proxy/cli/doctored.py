@@ -44,4 +44,4 @@ def _below(finding: Told) -> Iterator[str]:
         yield f"mend  {mend['place']}, {mend['where']}:"
         yield f"      {mend['line']}"
     if finding["advice"] is not None:
-        yield f"note  {finding['advice']}"
+        yield f"hint  {finding['advice']}"

@@ -17,7 +17,7 @@ _OWN = 64
 """Bytes of a bound that are left to what stands beside the grown part."""
 
 _STEPS = 3
-"""How often a bound is halved to find what the target does take."""
+"""How often a bound is halved, and an eighth taken off: usual bounds lie a little below a power of 2."""
 
 _PIECE = 1024
 _BUSY = frozenset({429, 503})
@@ -81,7 +81,7 @@ async def _of_bound(patient: Patient, bound: _Bound) -> Finding | None:
     if _taken(patient, whole) or (whole.reply is not None and whole.reply.status in _BUSY):
         return None
     for step in range(1, _STEPS + 1):
-        smaller = await _try(patient, bound, bound.value >> step)
+        smaller = await _try(patient, bound, (bound.value >> step) * 7 // 8)
         if _taken(patient, smaller):
             return _takes_less(patient, bound, whole, smaller)
     told = f"{_answer(whole)} to {bound.what} of {bound.text(bound.value)}, and to smaller ones"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from proxy.doctoring.asking import Ask, Reply
@@ -11,6 +12,7 @@ from proxy.doctoring.patient import Patient
 _STRANGER = "https://brain-doctor.invalid"
 """The origin of no page (RFC 6761, 6.4)."""
 
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
 _ALLOW_ORIGIN = "access-control-allow-origin"
 _PREFIX = "access-control-"
 
@@ -19,7 +21,7 @@ async def check(patient: Patient) -> list[Finding]:
     """Ask as a page would: of an origin that the plugin lets in, and of one that nobody knows."""
     entries = patient.subject.entries("cors")
     listed = [origin for entry in entries for origin in _origins(entry.options.get("origins"))]
-    origin = next((one for one in listed if "*" not in one), _STRANGER)
+    origin = next((one for one in listed if _ORIGIN.fullmatch(one)), _STRANGER)
     reply = await patient.ask(Ask(patient.subject.base, fields=(("Origin", origin),)))
     said = [name for name, _ in reply.fields if name.startswith(_PREFIX)]
     if not said:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from ssl import SSLContext
 
-from proxy.config.models import TargetSpec, UpstreamSpec
+from proxy.config.models import RouteSpec, ServiceSpec, TargetSpec, UpstreamSpec
 from proxy.doctoring import bounds, cors, hosts, https, idle, slashes, spelling
 from proxy.doctoring.asking import Asker, Enough, Manner
 from proxy.doctoring.findings import Check, Finding, note
@@ -127,6 +128,7 @@ async def _looked(patient: Patient, check: Check, look: _Look) -> list[Finding]:
 
 def _manner(subject: Subject, options: Options) -> Manner:
     services = (one for one in subject.config.services if one.name in subject.services)
-    user = next(iter((*subject.routes, *services)))
+    users: Iterator[RouteSpec | ServiceSpec] = chain(subject.routes, services)
+    user = next(users)
     prefix = next((one.prefixes[0] for one in subject.routes if one.strip), "")
     return Manner(user.timeouts, user.limits, options.public_host, prefix)

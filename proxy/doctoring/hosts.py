@@ -44,7 +44,7 @@ async def _of_host(patient: Patient, host: str, *, first: bool) -> Finding:
     told = await _without_forwarded_host(patient, host, reply)
     if told is not None:
         return told
-    summary = f"answers {reply.status} for its own root, whatever the Host"
+    summary = f"answers {reply.status} for its own root, whatever Host was tried"
     return fine(Check.HOST, summary, "whatever", reply.evidence)
 
 

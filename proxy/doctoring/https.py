@@ -62,8 +62,8 @@ def _is_own_https(patient: Patient, reply: Reply) -> bool:
     found = _ABSOLUTE.match(reply.location or "")
     if found is None or found[1].lower() != "https":
         return False
-    same = _name(found[2]) in _own_names(patient)
-    return same and found[3].rstrip("/").endswith(patient.subject.base.rstrip("/"))
+    # Another path is a redirect to a page or to a slash, by a service that knows how clients came.
+    return _name(found[2]) in _own_names(patient) and (found[3] or "/") == patient.subject.base
 
 
 def _own_names(patient: Patient) -> set[str]:

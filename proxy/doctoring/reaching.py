@@ -23,7 +23,7 @@ _STEPS: Mapping[str, tuple[str, str]] = {
     ),
     "upstream_connect_refused": (
         "nothing listens there",
-        "Start it, or mend its port; a service that listens on its own 127.0.0.1 is heard by nobody else.",
+        "Start it, or mend its port. One that listens on 127.0.0.1 is heard on its own machine alone.",
     ),
     "upstream_connect_failed": (
         "no way leads there",
@@ -58,10 +58,10 @@ _STEPS: Mapping[str, tuple[str, str]] = {
 """By error code: what is wrong in words, and what to do about it."""
 
 _NO_TLS = re.compile(
-    r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|UNKNOWN_PROTOCOL|HTTP_REQUEST", re.I
+    r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|UNKNOWN_PROTOCOL|HTTP_REQUEST", re.IGNORECASE
 )
 _WANTS_TLS = re.compile(
-    r"plain HTTP request was sent to HTTPS|HTTP request to an HTTPS server", re.I
+    r"plain HTTP request was sent to HTTPS|HTTP request to an HTTPS server", re.IGNORECASE
 )
 
 

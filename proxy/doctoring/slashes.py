@@ -24,12 +24,12 @@ async def check(patient: Patient) -> list[Finding]:
     if not asked:
         summary = "no path below its root is known: name one that exists by --path"
         return [fine(Check.SLASH, summary, "nothing known")]
-    findings = [await _of_path(patient, path, known) for path, known in asked]
+    findings = [await _of_path(patient, path, known) for path, known in asked.items()]
     redirected = [found for found in findings if found is not None]
     if redirected:
         return redirected
-    tried = ", ".join(path for path, _ in asked)
-    return [fine(Check.SLASH, f"redirects none of {tried} to its like with a slash", "none")]
+    summary = f"redirects none of {', '.join(asked)} to its like with a slash"
+    return [fine(Check.SLASH, summary, "none")]
 
 
 async def _of_path(patient: Patient, path: str, known: Known) -> Finding | None:
@@ -59,6 +59,9 @@ def _told(
     patient: Patient, path: str, known: Known, reply: Reply, evidence: list[Evidence]
 ) -> Finding:
     summary = f"redirects {path} to {path}/ with {reply.status}"
+    if known.exact and known.path.endswith("/") and known.route is not None:
+        told = f"{summary}; '{known.route.name}' sends the slash"
+        return fine(Check.SLASH, told, f"sent {path}", *evidence)
     if reply.status in _KEEPS_BODY:
         told = f"{summary}: clients send a body twice, if they follow at all"
         return note(Check.SLASH, told, f"{reply.status} {path}", *evidence)
