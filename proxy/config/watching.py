@@ -135,7 +135,15 @@ class Watching:
 
 
 _NEVER_THERE = frozenset(
-    {"connection", "keep-alive", "te", "transfer-encoding", "upgrade", "trailer", "proxy-connection"}
+    {
+        "connection",
+        "keep-alive",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+        "trailer",
+        "proxy-connection",
+    }
 )
 """Hop-by-hop headers (RFC 9110, 7.6.1)."""
 

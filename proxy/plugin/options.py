@@ -12,7 +12,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from proxy.templates import REQUEST_ROOTS, Template
-from proxy.units import DURATION_FORM, parse_duration, parse_percent, parse_rate, parse_size, parse_statuses
+from proxy.units import (
+    DURATION_FORM,
+    parse_duration,
+    parse_percent,
+    parse_rate,
+    parse_size,
+    parse_statuses,
+)
 
 Schema = Mapping[str, Any]
 
