@@ -19,8 +19,10 @@ async def check(patient: Patient) -> list[Finding]:
     Django's APPEND_SLASH and its like redirect before they look at the method, and only to paths
     that exist: what a GET is told, a POST would be told too.
     """
-    without = {one.path.rstrip("/"): one for one in reversed(patient.known)}
-    asked = [(path, without[path]) for path in reversed(without) if path]
+    asked: dict[str, Known] = {}
+    for one in patient.known:
+        asked.setdefault(one.path.rstrip("/"), one)
+    asked.pop("", None)
     if not asked:
         summary = "no path below its root is known: name one that exists by --path"
         return [fine(Check.SLASH, summary, "nothing known")]
