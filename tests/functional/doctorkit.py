@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import textwrap
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,11 @@ def answer(status: int = 200, *fields: str, body: str = "ok") -> bytes:
     """Return an answer with a length."""
     lines = [f"HTTP/1.1 {status} Any", *fields, f"Content-Length: {len(body.encode())}"]
     return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
+
+
+def well(_seen: Seen) -> bytes:
+    """Answer 200 to everything."""
+    return answer()
 
 
 class Service(RawUpstream):
@@ -65,6 +70,9 @@ class Service(RawUpstream):
             return await reader.readuntil(b"\r\n\r\n")
 
 
+Make = Callable[..., Awaitable[Service]]
+
+
 def _ends(sent: bytes) -> bool:
     return not sent or sent.startswith(b"HTTP/1.0") or b"Connection: close" in sent
 
@@ -79,7 +87,7 @@ def subjects_of(file: Path, text: str) -> list[Subject]:
 
 
 class Doctor:
-    """Looks at the upstreams of files; an idle wait is a second where a test says nothing else."""
+    """Looks at the upstreams of files; it waits a fifth of a second where a test says nothing else."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "routes.yaml"

@@ -2,41 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
-from tests.functional.doctorkit import Answers, Doctor, Service, alone, answer, line_of
+from tests.functional.doctorkit import Answers, Doctor, Make, alone, answer, line_of, well
 from tests.functional.kit import Seen
-
-Make = Callable[..., Awaitable[Service]]
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[Make]:
-    """Make services: `await service(answers)`."""
-    made: list[Service] = []
-
-    async def make(answers: Answers, idle: float | None = None) -> Service:
-        one = Service(answers, idle)
-        await one.start()
-        made.append(one)
-        return one
-
-    yield make
-    for one in made:
-        await one.close()
-
-
-@pytest.fixture
-def doctor(tmp_path: Path) -> Doctor:
-    return Doctor(tmp_path)
-
-
-def well(_seen: Seen) -> bytes:
-    return answer()
 
 
 async def test_a_service_without_bad_habits_has_nothing_to_mend(
