@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -58,8 +59,8 @@ async def test_a_first_answer_that_is_none_is_told(
 async def test_a_target_that_does_not_answer_is_given_up_by_the_routes_timer(
     raw_upstream: Callable[[Script], Awaitable[RawUpstream]], doctor: Doctor
 ) -> None:
-    async def hang(reader: object, _writer: object) -> None:
-        await reader.read()  # type: ignore[attr-defined]
+    async def hang(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.read()
 
     one = await raw_upstream(hang)
     text = f"defaults: {{timeouts: {{response: 100ms}}}}\n{alone(one.url)}"
@@ -121,8 +122,15 @@ async def test_another_name_in_the_certificate_is_to_be_named(
     assert (await doctor.one("reach", mended))["severity"] == "fine"
 
 
-async def test_https_to_a_target_without_tls_is_told(service: Make, doctor: Doctor) -> None:
-    one = await service(well)
+async def test_https_to_a_target_without_tls_is_told(
+    raw_upstream: Callable[[Script], Awaitable[RawUpstream]], doctor: Doctor
+) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(answer(400))
+        await writer.drain()
+
+    one = await raw_upstream(refuse)
     found = await doctor.one("reach", alone(one.url.replace("http:", "https:")))
     assert (found["severity"], found["summary"]) == ("problem", "it speaks no TLS")
 
