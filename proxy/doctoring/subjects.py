@@ -88,8 +88,9 @@ class Subject:
             sent = _sent_path(self.spec.path, route)
             if sent is not None:
                 yield Known(sent, route, exact=not route.match.path.prefix)
-        if self.spec.health is not None and self.spec.health.path is not None:
-            yield Known(self.spec.health.path)
+        health = None if self.spec.health is None else self.spec.health.path
+        if health is not None and not health.endswith("/"):  # checks ask for it just so
+            yield Known(health)
         yield Known(self.base)
 
     def entries(self, plugin: str) -> list[Entry]:

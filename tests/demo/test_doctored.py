@@ -34,15 +34,10 @@ async def test_nothing_is_wrong_with_the_stand_ins_beyond_what_is_known(
         for one in upstream["findings"]
         if one["severity"] == "note"
     ]
-    # aiohttp takes fields of 8190 bytes. Two of the stand-ins add slashes, as what they stand for.
-    names = [upstream["name"] for upstream in told["upstreams"]]
-    bounds = [(name, "bounds", "takes one field of 7KiB") for name in names]
-    slashes = [
-        ("django-crm", "slash", _redirects("/api/contacts")),
-        ("wagtail", "slash", _redirects("/api/v2/pages")),
+    # aiohttp takes fields of 8190 bytes, and Django's CommonMiddleware adds slashes.
+    bounds = [
+        (upstream["name"], "bounds", "takes one field of 7KiB") for upstream in told["upstreams"]
     ]
-    assert sorted(notes) == sorted([*bounds, *slashes])
-
-
-def _redirects(path: str) -> str:
-    return f"redirects {path} to {path}/ with 301: a POST without the slash loses its body"
+    redirects = "redirects /api/contacts to /api/contacts/ with 301: a POST without the slash"
+    slash = ("django-crm", "slash", f"{redirects} loses its body")
+    assert sorted(notes) == sorted([*bounds, slash])

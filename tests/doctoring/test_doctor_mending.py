@@ -51,10 +51,10 @@ def applied(text: str, mend: Mend) -> str:
         lines[at] = indent + mend.line
     elif mend.where == "at the top level":
         lines.append(mend.line)
-    elif old.rstrip().endswith("}"):
-        lines[at] = f"{old.rstrip()[:-1]}, {mend.line}}}"
     elif old.lstrip().startswith("- "):
         lines.insert(at + 1, f"{indent}{mend.line}")
+    elif old.rstrip().endswith("}"):
+        lines[at] = f"{old.rstrip()[:-1]}, {mend.line}}}"
     else:
         lines.insert(at + 1, f"{indent}  {mend.line}")
     return "\n".join(lines)
