@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -70,8 +69,15 @@ def doctor(
     Exits 0 when there is nothing to mend, 1 when there is or the files can't be served, 2 when the
     command line is wrong.
     """
+    from proxy.config.diagnostics import count
+
     options = _options(idle_wait, public_host, paths, unsafe=unsafe)
     chosen = _chosen(_loaded(files or ("routes.yaml",)), services)
+    if sys.stderr.isatty():
+        number = sum(len(one.spec.targets) for one in chosen)
+        click.echo(
+            f"{count(number, 'target')}, each left idle for {idle_wait} in the end", err=True
+        )
     told = _examined(chosen, options)
     click.echo(json.dumps(told, indent=2) if as_json else _text(told))
     sys.exit(1 if told["problems"] else 0)
@@ -143,6 +149,8 @@ def _chosen(loaded: Loaded, services: tuple[str, ...]) -> list[Subject]:
 
 
 def _examined(chosen: list[Subject], options: Options) -> dict[str, Any]:
+    import asyncio
+
     from proxy.doctoring.examine import Examination
     from proxy.doctoring.told import as_json
     from proxy.errors import ConfigError

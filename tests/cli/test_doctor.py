@@ -94,7 +94,9 @@ def test_a_note_shows_what_was_sent_and_what_came() -> None:
     assert "  note     keepalive   keeps no connection: it speaks HTTP/1.0" in found
     assert "sent  GET / (Host: 127.0.0.1:" in found
     assert "came  200 in " in found
-    assert found.endswith("0 problems, 1 note\n")
+    # It takes 100 fields, those that a gateway adds among them.
+    assert "  note     bounds      takes 43 fields, and answers 431 to 100" in found
+    assert found.endswith("0 problems, 2 notes\n")
 
 
 def test_a_bad_file_is_its_diagnostics_on_stderr(folder: Path) -> None:

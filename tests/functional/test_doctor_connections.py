@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from proxy.doctoring import examine
+from proxy.doctoring import asking, examine
 from tests.functional.doctorkit import Answers, Doctor, Make, alone, answer, line_of, well
 from tests.functional.kit import RawUpstream, Script, Seen
 
@@ -360,6 +360,16 @@ async def test_a_slow_target_is_asked_for_a_bounded_time(
 
     notes = await doctor.of("reach", alone((await service(slow)).url))
     assert "it answers slowly" in notes[-1]["summary"]
+
+
+async def test_a_target_is_asked_so_often_and_no_more(
+    service: Make, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "MOST_REQUESTS", 3)
+    one = await service(well)
+    found = await doctor.one("keepalive", alone(one.url))
+    assert (found["severity"], "enough was asked" in found["summary"]) == ("note", True)
+    assert len(one.seen) == 3
 
 
 async def test_a_body_without_end_is_left(service: Make, doctor: Doctor) -> None:
