@@ -51,7 +51,7 @@ def _replaced(reply: Reply, told: str) -> Finding:
 
 def _alone(patient: Patient, reply: Reply, told: str, origin: str) -> list[Finding]:
     values = reply.all(_ALLOW_ORIGIN)
-    mend = patient.subject.in_owner("plugins", '[{cors: {origins: ["https://app.example.com"]}}]')
+    mend = patient.subject.in_user("plugins", '[{cors: {origins: ["https://app.example.com"]}}]')
     if len(values) > 1 or any("," in value for value in values):
         summary = "sends Access-Control-Allow-Origin more than once: browsers refuse it"
         return [problem(Check.CORS, summary, "doubled", reply.evidence, mend=mend)]

@@ -69,7 +69,7 @@ def _refused(patient: Patient, host: str, other: str, refused: Reply, found: Rep
         f"refused {refused.status}",
         refused.evidence,
         found.evidence,
-        mend=patient.subject.in_owner("host", other),
+        mend=patient.subject.in_user("host", other),
         advice=advice,
     )
 

@@ -39,13 +39,15 @@ class Known:
 class Subject:
     """One upstream. `services` are those that use it, `routes` all that send requests to it.
 
-    `owner` is the path in the tree of the service, route or fallback that wrote it.
+    `user` is the path in the tree of the service, route or fallback that wrote it, `owner` that of
+    what has it as its `upstream`: the same, or a part of its split, or its mirror.
     """
 
     spec: UpstreamSpec
     config: Config
     root: Tree
     owner: Path
+    user: Path
     services: tuple[str, ...]
     routes: tuple[RouteSpec, ...]
 
@@ -63,9 +65,9 @@ class Subject:
         """Return the line that gives this upstream a key."""
         return mended(self.root, (*self.owner, "upstream", *keys), value)
 
-    def in_owner(self, key: str, value: str) -> Mend:
+    def in_user(self, key: str, value: str) -> Mend:
         """Return the line that gives a key to the service, route or fallback that wrote it."""
-        return mended(self.root, (*self.owner, key), value)
+        return mended(self.root, (*self.user, key), value)
 
     def in_route(self, route: RouteSpec, key: str, value: str) -> Mend:
         """Return the line that gives a key to one route."""
@@ -114,31 +116,56 @@ def _sent_path(base: str, route: RouteSpec) -> str | None:
 def subjects(config: Config, root: Tree) -> list[Subject]:
     """Return every upstream that a route or a service uses, in the order in which they do."""
     routes = [*config.routes, *([config.fallback] if config.fallback else ())]
-    indexes = dict.fromkeys(user.upstream for user in (*config.services, *routes))
-    owners = dict(_owners(config, root))
+    used = [index for route in routes for index in _upstreams_of(route)]
+    indexes = dict.fromkeys([*(one.upstream for one in config.services), *used])
+    owners = {index: (owner, user) for index, owner, user in _owners(config, root, routes)}
     return [
         Subject(
             config.upstreams[index],
             config,
             root,
-            owners[index],
+            *owners[index],
             tuple(one.name for one in config.services if one.upstream == index),
-            tuple(route for route in routes if route.upstream == index),
+            tuple(route for route in routes if index in _upstreams_of(route)),
         )
         for index in indexes
     ]
 
 
-def _owners(config: Config, root: Tree) -> Iterator[tuple[int, Path]]:
-    """Yield who wrote each upstream, the last word the nearest: a reference wrote none."""
-    for route in config.routes:
-        yield route.upstream, _path_of(root, route)
-    if config.fallback is not None and not _refers(root, ("fallback",)):
-        yield config.fallback.upstream, ("fallback",)
+def _upstreams_of(route: RouteSpec) -> list[int]:
+    """Return where requests of a route go, a part of them and copies of them."""
+    mirror = [] if route.mirror is None else [route.mirror.upstream]
+    return [route.upstream, *(one.upstream for one in route.split), *mirror]
+
+
+def _owners(
+    config: Config, root: Tree, routes: Iterable[RouteSpec]
+) -> Iterator[tuple[int, Path, Path]]:
+    """Yield what has the key `upstream` that wrote each, and whose that is; the last word holds.
+
+    A reference wrote none, so that who did comes last.
+    """
+    for route in routes:
+        user = _path_of(root, route)
+        for number, one in enumerate(route.split):
+            at = _with_key(root, user, "split")
+            yield one.upstream, (*at, "split", number), at
+        if route.mirror is not None:
+            at = _with_key(root, user, "mirror")
+            yield route.mirror.upstream, (*at, "mirror"), at
+    for route in routes:
+        user = _path_of(root, route)
+        if not _refers(root, user):
+            yield route.upstream, user, user
     for service in config.services:
-        path = ("services", service.name)
-        if not _refers(root, path):
-            yield service.upstream, path
+        user = ("services", service.name)
+        if not _refers(root, user):
+            yield service.upstream, user, user
+
+
+def _with_key(root: Tree, user: Path, key: str) -> Path:
+    """Return the route's own path, or that of its service where the service says it."""
+    return user if find(root, (*user, key)) is not None else user[:2]
 
 
 def _refers(root: Tree, path: Path) -> bool:

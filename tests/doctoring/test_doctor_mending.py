@@ -145,9 +145,11 @@ services:
     aliases: [django-crm, /whole/prefix]
     upstream: http://crm:8003/api
     public: true
+    split: [{upstream: "http://next:1", share: 5%}]
     routes:
       - match: {method: POST, path: /items}
       - match: {path: "/items/{id}"}
+        mirror: {upstream: "http://copy:1", share: 1%}
       - match: {path: /elsewhere/*}
         upstream: {url: "http://other:1"}
         name: away
@@ -168,6 +170,8 @@ def test_every_upstream_is_there_once_with_its_owner_and_names(tmp_path: Path) -
     assert owners == {
         "crm": "services.crm",
         "bare": "services.bare",
+        "crm to next:1": "services.crm.split.0",
+        "crm/items/{id} to copy:1": "services.crm.routes.1.mirror",
         "away": "services.crm.routes.2",
         "fallback": "fallback",
     }
