@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 
@@ -52,7 +53,7 @@ def test_no_target_waits_for_two_of_its_shares(weights: list[int]) -> None:
     turns = RoundRobin(pairs).turns * 2
     for one, weight in pairs:
         places = [at for at, other in enumerate(turns) if other is one]
-        gaps = [after - before for before, after in zip(places, places[1:], strict=False)]
+        gaps = [after - before for before, after in itertools.pairwise(places)]
         assert max(gaps) <= 2 * -(-sum(weights) // weight)
 
 
