@@ -46,7 +46,7 @@ class Lease:
             target.standing.taken(self)
 
     def begun(self) -> None:
-        """Tell that what follows the head, an event stream or a tunnel, goes on for as long as it likes."""
+        """Tell that an event stream or a tunnel follows, which may last as long as it likes."""
         if self.target is not None and self.target.standing is not None:
             self.target.standing.begun(self.status, self)
 
