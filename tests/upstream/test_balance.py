@@ -26,11 +26,12 @@ def weighed(*weights: int) -> list[tuple[Target, int]]:
     [
         ((1,), "aaaaaa"),
         ((1, 1, 1), "abcabc"),
-        ((2, 1), "abaaba"),
-        ((3, 1), "aabaaaba"),
-        ((1, 3), "babbbabb"),
-        ((3, 2, 1), "abacbaabacba"),
-        ((5, 1), "aaabaaaaabaa"),
+        ((2, 1), "aabaab"),
+        ((3, 1), "aaabaaab"),
+        ((1, 3), "abbbabbb"),
+        ((3, 2, 1), "abaabcabaabc"),
+        ((1, 1, 1, 3), "adbcddadbcdd"),
+        ((5, 1), "aaaabaaaaaba"),
     ],
 )
 def test_turns_follow_the_weights_and_are_spread(weights: tuple[int, ...], turns: str) -> None:
@@ -38,6 +39,7 @@ def test_turns_follow_the_weights_and_are_spread(weights: tuple[int, ...], turns
     assert names([picker.pick(None) for _ in turns]) == turns
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=8), st.integers(0, 1000))
 def test_over_one_round_each_gets_its_weight_whoever_begins(weights: list[int], at: int) -> None:
     pairs = weighed(*weights)
@@ -46,15 +48,17 @@ def test_over_one_round_each_gets_its_weight_whoever_begins(weights: list[int], 
     assert seen == dict(pairs)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 20), min_size=2, max_size=6))
-def test_no_target_waits_for_two_of_its_shares(weights: list[int]) -> None:
-    """An even spread: within any two shares of a target's turns there is one of its own."""
+def test_no_target_waits_longer_than_its_share_and_one_turn_of_each_other(
+    weights: list[int],
+) -> None:
     pairs = weighed(*weights)
     turns = RoundRobin(pairs).turns * 2
     for one, weight in pairs:
         places = [at for at, other in enumerate(turns) if other is one]
         gaps = [after - before for before, after in itertools.pairwise(places)]
-        assert max(gaps) <= 2 * -(-sum(weights) // weight)
+        assert max(gaps) <= sum(weights) / weight + len(weights) - 1
 
 
 def test_another_is_one_that_was_not_tried_and_takes_nobodys_turn() -> None:
@@ -89,6 +93,7 @@ def test_the_fewest_requests_for_the_weight_are_looked_for(
     assert names([picker.pick(None) for _ in chosen]) == chosen
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=6), st.integers(1, 60))
 def test_least_requests_keeps_every_load_within_one_request_of_the_others(
     weights: list[int], requests: int
@@ -125,7 +130,7 @@ def test_the_better_of_two_heeds_weights() -> None:
     assert pairs[0][0].in_flight == pytest.approx(400, abs=12)
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.sets(st.integers(0, 5), min_size=1), st.text(min_size=1))
 def test_a_key_keeps_its_target_until_that_is_out_and_then_has_the_next_of_the_ring(
     left: set[int], key: str

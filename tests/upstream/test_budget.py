@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.config.models import Retry
@@ -63,6 +63,7 @@ def test_to_ask_costs_nothing(clock: Clock) -> None:
     assert budget.refused == 0
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(0, 300), st.floats(0, 1))
 def test_without_a_floor_no_more_than_the_share_is_ever_granted(
     requests: int, share: float

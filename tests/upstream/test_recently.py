@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.upstream.recently import Stream, Tally
@@ -45,6 +45,7 @@ def test_a_burst_behind_a_long_silence_counts_in_full_from_the_first_question_on
     assert stream.recent(101.0) == pytest.approx(400, abs=1)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.floats(0.001, 30), st.integers(0, 1000)), min_size=1, max_size=40))
 def test_a_stream_never_tells_less_than_came_since_the_last_questions_of_the_window(
     steps: list[tuple[float, int]],
@@ -73,6 +74,7 @@ def test_a_tally_forgets_a_tenth_of_its_window_at_a_time() -> None:
     assert tally.recent(301.0) == 0
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.floats(0, 3), max_size=60))
 def test_a_tally_tells_at_least_nine_tenths_of_its_window_and_no_more_than_all(
     steps: list[float],
