@@ -45,6 +45,7 @@ class Backend:
         self.most_busy = 0
         self.heads: list[bytes] = []
         self.bodies: list[bytes] = []
+        self._epoch = 0
         self._server: asyncio.Server | None = None
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
@@ -70,6 +71,10 @@ class Backend:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def forget(self) -> None:
+        """Know no connection any more, as a NAT does behind a restart: each is reset when it is used."""
+        self._epoch += 1
+
     async def restart(self, seconds: float) -> None:
         """Be away for a time."""
         await self.kill()
@@ -86,9 +91,13 @@ class Backend:
         task.add_done_callback(lambda done: self._open.pop(done, None))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        epoch = self._epoch
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
+                if epoch != self._epoch:
+                    reset(writer)
+                    return
                 body = await _body(reader, head)
                 if head.startswith(b"GET /health "):
                     self.checks += 1

@@ -15,6 +15,7 @@ import pytest
 from tests.functional.bodykit import until
 from tests.functional.conftest import MakeGateway
 from tests.functional.faultkit import (
+    PATH,
     Backend,
     Load,
     backends,
@@ -221,9 +222,21 @@ async def test_a_restart_that_makes_all_connections_stale_leaves_nobody_out(
     async with load(running, clients=12, rate=1000) as seen:
         await asyncio.sleep(0.3)
     assert len(only(running).targets[0].idle) >= 5
-    await three[0].kill()
-    await three[0].start()
-    replies = await asyncio.gather(*(running.get("/api/brain/s/x") for _ in range(12)))
+    three[0].forget()
+    replies = await asyncio.gather(*(running.get(PATH) for _ in range(12)))
     assert [one.status for one in replies] == [200] * 12
+    assert only(running).retries["stale-connection"] >= 5
     assert states(running) == "ok ok"
     assert seen.failures() == []
+
+
+async def test_a_stale_connection_that_costs_a_post_opens_no_breaker(
+    gateway: MakeGateway, three: list[Backend]
+) -> None:
+    """It is not sent twice, so the client sees it; the target is well all the same."""
+    running = await gateway(service(three[:1], "breaker: {failures: 1, open_for: 60s}"))
+    assert (await running.get(PATH)).status == 200
+    three[0].forget()
+    assert (await running.get(PATH, method="POST", body=b"pay")).status == 502
+    assert states(running) == "ok"
+    assert (await running.get(PATH, method="POST", body=b"pay")).status == 200
