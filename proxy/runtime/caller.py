@@ -46,7 +46,8 @@ class Caller:
         that would not be one on the wire.
         """
         fields = _fields(method, target, headers or {}, body)
-        await self._upstream.enter(self._timeouts.pool)
+        if not self._upstream.try_enter():
+            await self._upstream.enter(self._timeouts.pool)
         path = join(self._upstream.spec.path, target)
         return await self._entered(method, path, None, fields, body)
 
@@ -99,7 +100,7 @@ class Caller:
                 # A connection that had been closed meanwhile is no answer (semantics.md, row 25).
                 if error.code != "upstream_reset_before_headers" or method not in IDEMPOTENT:
                     raise
-                lease.let_go()
+                lease.let_go(error, stale=connection.silent)
                 lease.take(chosen)
         connection = await lease.connect(self._timeouts, Attempt(chosen.label), perf_counter())
         return await self._exchange(lease, connection, method, message)

@@ -244,10 +244,7 @@ async def _pump(
     async for chunk in body:
         if not chunk:
             continue
-        if chunked:
-            connection.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-        else:
-            connection.write(chunk)
+        connection.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
         if not connection.writable:
             await connection.drain(write_timeout)
     if chunked:
@@ -273,7 +270,7 @@ def _answer(request: Request, lease: Lease, head: Head) -> Answer:
     reason = head.reason.decode("utf-8", "surrogateescape")
     if not head.has_body:
         if head.status == 101:
-            _switch(request, connection)
+            _switch(request, lease, connection)
         return Answer.from_upstream(head.status, reason, fields, b"")
     timeouts = route.timeouts
     dated = b"date" in head.noted
@@ -282,6 +279,7 @@ def _answer(request: Request, lease: Lease, head: Head) -> Answer:
         return Answer.from_upstream(head.status, reason, fields, whole, dated=dated, framed=True)
     if not connection.complete:
         if head.noted.get(b"content-type", b"").lower().startswith(b"text/event-stream"):
+            lease.begun()
             connection.body_timeout(timeouts.stream, "stream_timeout")
         else:
             connection.body_timeout(timeouts.idle, "upstream_body_timeout")
@@ -297,8 +295,9 @@ def _keep_target(request: Request, lease: Lease, fields: list[Field]) -> None:
         fields.append((b"Set-Cookie", encode(cookie)))
 
 
-def _switch(request: Request, connection: Connection) -> None:
+def _switch(request: Request, lease: Lease, connection: Connection) -> None:
     """Attach the tunnel before the chain unwinds: early bytes would be parsed as HTTP."""
+    lease.begun()
     client = request.connection
     timeouts = request.route.timeouts
     request.tunnel = UpgradeTunnel(
