@@ -26,7 +26,7 @@ FLOORS = (
     "config",
     "upstream server",
     "runtime",
-    "admin control watch demo workers explaining scaffold",
+    "admin control watch demo workers explaining doctoring scaffold",
     "hosting",
     "testing",
     "cli __main__",

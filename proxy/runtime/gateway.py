@@ -151,6 +151,8 @@ class Gateway:
             },
             upstreams=[upstream.status() for upstream in upstreams if upstream.used],
             task_deaths=self.shared.deaths,
+            split=dict(self.shared.split),
+            mirrored=dict(self.shared.mirrored),
         )
 
     @property
