@@ -70,7 +70,7 @@ class Recent:
     Those failed, were tried more than once, or their answer began later than `slow` seconds.
     """
 
-    keep: int = 1000
+    keep: int = 250
     slow: float = 1.0
 
 
