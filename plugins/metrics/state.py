@@ -48,6 +48,11 @@ def _numbers(status: GatewayStatus) -> Iterator[Metric]:
         status.loaded_at,
     )
     yield GaugeMetricFamily(
+        "brain_config_stale",
+        "1: the files were refused when they were last read, and an older revision serves.",
+        status.stale,
+    )
+    yield GaugeMetricFamily(
         "brain_snapshots",
         "Snapshots alive: above 1, old ones still finish their exchanges.",
         status.snapshots,

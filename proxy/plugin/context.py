@@ -91,6 +91,7 @@ class GatewayStatus:
     status; `mirrored` are copies of requests, by service and result.
     `most_connections` and `most_in_flight` are what may be open and served at once, 0 where nobody
     said. `certificate_expires` is in seconds since 1970, None without TLS on the public listener.
+    `stale`: the files were refused when they were last read, and an older revision serves.
     """
 
     version: str
@@ -109,6 +110,7 @@ class GatewayStatus:
     most_in_flight: int = 0
     lag: LagStatus | None = None
     certificate_expires: float | None = None
+    stale: bool = False
 
 
 class Metrics(Protocol):

@@ -161,6 +161,7 @@ class Gateway:
             most_in_flight=snapshot.most,
             lag=self._lag.status(),
             certificate_expires=snapshot.certificate_expires,
+            stale=self.last_error is not None,
         )
 
     @property
