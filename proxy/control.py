@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from proxy.errors import ConfigError
+from proxy.plugin.context import UpstreamStatus
 from proxy.runtime.gateway import Gateway
 from proxy.runtime.reload import Reloader
 from proxy.runtime.why import asked_for, recent, why
@@ -112,17 +113,22 @@ def _status(gateway: Gateway, facts: Mapping[str, object]) -> Any:
                 "snapshots": status.snapshots,
                 "connections": status.connections,
                 "in_flight": status.in_flight,
-                "upstreams": [
-                    {
-                        name: getattr(one, name)
-                        for name in ("name", "open", "idle", "in_flight", "waiting")
-                    }
-                    for one in status.upstreams
-                ],
+                "upstreams": [_upstream(one) for one in status.upstreams],
             }
         )
 
     return answer
+
+
+def _upstream(one: UpstreamStatus) -> dict[str, Any]:
+    """Return the counts of an upstream, and those of its targets that are in trouble."""
+    names = ("name", "open", "idle", "in_flight", "waiting", "panicking")
+    troubles = [
+        {"name": target.name, "state": target.state, "reason": target.reason}
+        for target in one.targets
+        if target.state != "ok"
+    ]
+    return {**{name: getattr(one, name) for name in names}, "troubles": troubles}
 
 
 def _why(gateway: Gateway) -> Any:

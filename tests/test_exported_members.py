@@ -32,9 +32,11 @@ PUBLIC = [
     "Problem",
     "Problems",
     "Stage",
+    "TargetStatus",
     "Template",
     "Unauthenticated",
     "Unavailable",
+    "UpstreamStatus",
     "printable",
     "render",
 ]

@@ -55,6 +55,7 @@ class UpstreamStatus:
     """Connections and targets of one upstream now, in this process.
 
     `panicking`: no target is well, so all are asked. `retries_refused` were over the budget.
+    `concurrent` and `queue` bound what is in flight and what waits; 0 where nobody said.
     """
 
     name: str
@@ -65,6 +66,21 @@ class UpstreamStatus:
     panicking: bool = False
     retries_refused: int = 0
     targets: Sequence[TargetStatus] = ()
+    concurrent: int = 0
+    queue: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LagStatus:
+    """How late the event loop was, each time that it was looked at.
+
+    `bounds` are inclusive upper bounds in seconds; `counts` has one more, for what was above them;
+    `total` are seconds.
+    """
+
+    bounds: Sequence[float]
+    counts: Sequence[int]
+    total: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +89,9 @@ class GatewayStatus:
 
     `split` are requests of routes with several upstreams, by service, upstream and class of the
     status; `mirrored` are copies of requests, by service and result.
+    `most_connections` and `most_in_flight` are what may be open and served at once, 0 where nobody
+    said. `certificate_expires` is in seconds since 1970, None without TLS on the public listener.
+    `stale`: the files were refused when they were last read, and an older revision serves.
     """
 
     version: str
@@ -87,6 +106,11 @@ class GatewayStatus:
     task_deaths: int = 0
     split: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
     mirrored: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    most_connections: int = 0
+    most_in_flight: int = 0
+    lag: LagStatus | None = None
+    certificate_expires: float | None = None
+    stale: bool = False
 
 
 class Metrics(Protocol):

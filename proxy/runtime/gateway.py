@@ -17,11 +17,13 @@ from proxy.plugin.context import GatewayStatus, OwnHandler
 from proxy.plugin.dropins import DropInError, namespace, restore
 from proxy.runtime import serving
 from proxy.runtime.begin import begin
+from proxy.runtime.lag import LoopLag
 from proxy.runtime.recent import RecentExchanges
 from proxy.runtime.retired import Retired
 from proxy.runtime.shared import Shared
 from proxy.runtime.slices import collector_paused
 from proxy.runtime.snapshot import Snapshot
+from proxy.server.server import most_connections
 from proxy.tasks import Tasks
 from proxy.version import VERSION
 
@@ -54,6 +56,7 @@ class Gateway:
         self.loaded_at = 0.0
         self.public_pages: Callable[[Config], PublicPages] = _no_pages
         self._snapshot: Snapshot | None = None
+        self._lag = LoopLag()
         self._retired = Retired(self.tasks)
 
     @property
@@ -120,6 +123,7 @@ class Gateway:
         fresh.note = self.recent.note if settings.keep else None
 
     def _follow(self, config: Config) -> None:
+        self._lag.start()
         if self.server is not None:
             self.server.limits = config.gateway.limits
             self.server.timeouts = config.gateway.timeouts
@@ -153,6 +157,11 @@ class Gateway:
             task_deaths=self.shared.deaths,
             split=dict(self.shared.split),
             mirrored=dict(self.shared.mirrored),
+            most_connections=0 if self.server is None else most_connections(self.server.limits),
+            most_in_flight=snapshot.most,
+            lag=self._lag.status(),
+            certificate_expires=snapshot.certificate_expires,
+            stale=self.last_error is not None,
         )
 
     @property
@@ -175,6 +184,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Close what runs and all that still drains."""
+        self._lag.stop()
         await self._retired.close()
         if self._snapshot is not None:
             await self._snapshot.close()

@@ -31,6 +31,7 @@ from proxy.runtime.router import Candidate, Router, candidate_of
 from proxy.runtime.shape import shape
 from proxy.runtime.shared import Shared
 from proxy.runtime.slices import in_slices, let_go
+from proxy.server.certificate import expires_at
 from proxy.server.checks import ALLOW
 from proxy.server.protocol import ClientConnection
 from proxy.server.server import most_in_flight
@@ -64,6 +65,7 @@ class Snapshot:
         self.serving: dict[ClientConnection, Exchange] = {}
         self.note: Callable[[Exchange], None] | None = None
         self.most = most_in_flight(config.gateway.limits)
+        self.certificate_expires: float | None = None
         self._shared = shared
         self._services: dict[str, tuple[ServiceSpec, Upstream]] = {}
         self._folded: dict[tuple[object, ...], Handler] = {}
@@ -91,6 +93,9 @@ class Snapshot:
         known = {} if previous is None else previous.upstreams
         former = {spec.name: upstream for spec, upstream in known.items()}
         contexts = await asyncio.to_thread(client_contexts, config.upstreams)
+        if config.gateway.tls is not None:
+            cert = config.gateway.tls.cert
+            self.certificate_expires = await asyncio.to_thread(expires_at, cert)
         ordered = [
             self._upstream(spec, known, contexts.get(spec), former.get(spec.name))
             async for spec in in_slices(config.upstreams)

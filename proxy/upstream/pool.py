@@ -241,8 +241,9 @@ class Upstream:
 
     @property
     def used(self) -> bool:
-        """Whether anything was ever sent here: of 10,000 upstreams most may be asleep."""
-        return bool(self._open or self.in_flight or self._requests.count)
+        """Whether anything was ever sent here, checks too: of 10,000 upstreams most may be asleep."""
+        asked = self._open or self.in_flight or self._requests.count
+        return bool(asked or self.spec.health is not None)
 
     def status(self) -> UpstreamStatus:
         """Return what the pool holds now."""
@@ -256,6 +257,8 @@ class Upstream:
             panicking=self.group.panicking,
             retries_refused=self.budget.refused,
             targets=[_status(target) for target in self.targets],
+            concurrent=self.spec.concurrent,
+            queue=self.spec.queue,
         )
 
 
