@@ -27,7 +27,7 @@ class Backend:
     """One target. `mode` says how it answers, from the next request on:
 
     ok · reset (before the head) · half (a head, half of a body, then reset) · hang (never) ·
-    slow (in `delay` seconds) · a number (that status). `/health` answers `health`, without a count.
+    slow (in `delay` seconds) · stream (events without end) · a number (that status). `/health` answers `health`, without a count.
     """
 
     def __init__(self, name: str, address: str = "127.0.0.1", port: int = 0) -> None:
@@ -121,6 +121,9 @@ class Backend:
             raise ConnectionResetError
         if mode == "hang":
             await asyncio.sleep(3600)
+        if mode == "stream":
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+            await asyncio.sleep(3600)
         if mode == "slow":
             await asyncio.sleep(self.delay)
         if mode == "half":
@@ -171,14 +174,21 @@ async def backends(number: int = 3) -> AsyncIterator[list[Backend]]:
     await asyncio.sleep(0.01)
 
 
-def service(targets: Sequence[Backend | str], upstream: str = "", **keys: str) -> str:
-    """Return a file with one public service `s` of `targets`.
+def service(
+    targets: Sequence[Backend | str],
+    upstream: str = "",
+    spare: Backend | None = None,
+    **keys: str,
+) -> str:
+    """Return a file with one public service `s` of `targets`, of which `spare` is the backup.
 
     `upstream` has further keys of the upstream, `keys` of the service, both as YAML.
     """
     written = "".join(
         f"\n        - {one.url if isinstance(one, Backend) else one}" for one in targets
     )
+    if spare is not None:
+        written += f"\n        - {{url: {spare.url}, backup: true}}"
     own = textwrap.indent(textwrap.dedent(upstream).strip("\n"), " " * 6)
     others = "".join(f"    {key}: {value}\n" for key, value in keys.items())
     return (
