@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -13,26 +12,21 @@ from tests.functional.conftest import MakeGateway
 from tests.functional.faultkit import (
     PATH,
     Backend,
-    backends,
+    code,
     nothing_is_held,
     only,
     service,
     states,
 )
-from tests.functional.kit import Gateway, Reply, request
+from tests.functional.kit import Gateway, request
 
 BREAKER = "breaker: {failures: 3, open_for: 150ms}\noutliers: false"
 ONCE = "{attempts: 1}"
 
 
 @pytest.fixture
-async def two() -> AsyncIterator[list[Backend]]:
-    async with backends(2) as made:
-        yield made
-
-
-def code(reply: Reply) -> str:
-    return str(json.loads(reply.body)["code"])
+def two(three: list[Backend]) -> list[Backend]:
+    return three[:2]
 
 
 async def opened(running: Gateway, mode: str, bad: Backend, times: int = 3) -> None:

@@ -5,31 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.functional.bodykit import until
 from tests.functional.conftest import MakeGateway
-from tests.functional.faultkit import (
-    PATH,
-    Backend,
-    backends,
-    load,
-    nothing_is_held,
-    only,
-    service,
-    states,
-)
+from tests.functional.faultkit import PATH, Backend, nothing_is_held, only, service, states
 from tests.functional.kit import Gateway
+from tests.functional.loadkit import load
 
 CHECKS = "health: {path: /health, interval: 50ms, timeout: 50ms, jitter: 0%}"
-
-
-@pytest.fixture
-async def three() -> AsyncIterator[list[Backend]]:
-    async with backends(3) as made:
-        yield made
 
 
 async def whom(running: Gateway, times: int = 12) -> str:
