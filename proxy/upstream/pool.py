@@ -125,7 +125,10 @@ class Upstream:
         oldest = monotonic() - self._keepalive
         while idle:
             connection = idle.pop()
-            if connection.idle_since > oldest and not connection.closed:
+            transport = connection.transport
+            # What `closed` says, without the call of a property.
+            ended = transport is None or transport.is_closing()
+            if connection.idle_since > oldest and not ended:
                 return connection
             connection.close()
         return None
