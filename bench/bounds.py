@@ -47,6 +47,9 @@ LOGGED_ENVOY = Bound("logged GET: CPU per request ÷ Envoy's with its access log
 DOWNLOAD_NGINX = Bound("1 MiB download: CPU per byte ÷ nginx's", 1.20)
 ROUTES = Bound("10,000 services: CPU per request ÷ that of 10", 1.20)
 CACHE = Bound("small GET from `cache`: CPU per request ÷ that of a forwarded one", 0.80)
+HOLDS = Bound(
+    "small GET with balance, health, breaker and budget ÷ that with one plain target", 1.08
+)
 CHAIN = Bound("a plugin that does nothing", 1.5, "µs")
 DOWN = Bound("1 GiB down: growth of resident memory", 10, "MiB")
 UP = Bound("1 GiB up: growth of resident memory", 10, "MiB")
@@ -56,4 +59,7 @@ CHECK_OPTIONS = Bound("`brain check`, 10,000 services with options", 10, "s")
 STALL = Bound("reload of 10,000 services: longest stop of the loop", 50, "ms")
 READY = Bound("shipped file: start to ready", 0.6, "s")
 READY_MEMORY = Bound("shipped file: resident memory when ready", 60, "MiB")
+HANGING = (
+    "p99 beside hanging requests ÷ its median without them"  # its limit is the run's own noise
+)
 LOST = Bound("reloads and SIGTERM under load: requests lost", 0, "requests")
