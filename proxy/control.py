@@ -12,6 +12,8 @@ from typing import Any
 from aiohttp import web
 
 from proxy.errors import ConfigError
+from proxy.revisions.accepted import Revisions
+from proxy.revisions.pages import add_pages
 from proxy.runtime.gateway import Gateway
 from proxy.runtime.reload import Reloader
 
@@ -63,15 +65,20 @@ def _remove_stale(path: Path) -> None:
 
 
 async def start_control(
-    gateway: Gateway, reloader: Reloader, sock: socket.socket, facts: Mapping[str, object]
+    gateway: Gateway,
+    reloader: Reloader,
+    revisions: Revisions,
+    sock: socket.socket,
+    facts: Mapping[str, object],
 ) -> web.AppRunner:
-    """Serve `POST /reload` and `GET /status` on a bound socket. Close by `runner.cleanup()`.
+    """Serve reload, status, revisions and rollback on a bound socket. Close by `runner.cleanup()`.
 
     `facts` are what the status tells of the process itself.
     """
     app = web.Application()
     app.router.add_post("/reload", _reload(gateway, reloader))
     app.router.add_get("/status", _status(gateway, facts))
+    add_pages(app.router, revisions)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.SockSite(runner, sock).start()
@@ -103,6 +110,7 @@ def _status(gateway: Gateway, facts: Mapping[str, object]) -> Any:
                 "loaded_at": status.loaded_at,
                 "reloads": dict(status.reloads),
                 "last_error": gateway.last_error,
+                "checks": gateway.process_checks(),
                 "services": len(gateway.snapshot.config.services),
                 "snapshots": status.snapshots,
                 "connections": status.connections,

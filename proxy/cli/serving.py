@@ -10,12 +10,11 @@ import click
 
 from proxy.cli.overrides import Overrides
 from proxy.config.addresses import parse_listen
-from proxy.config.load import load
 from proxy.config.models import Address, Log
 from proxy.errors import ConfigError
 from proxy.hosting import REMEDIES, Host, run_loop
 from proxy.logs import Logs
-from proxy.plugin.catalog import Catalog
+from proxy.revisions.start import begin
 from proxy.runtime.told import Refused, log_told, told
 
 Started = Callable[[Host], Awaitable[None]]
@@ -37,18 +36,22 @@ def serve(
     overrides: Overrides,
     *,
     watch: bool = True,
+    strict: bool = False,
     started: Started | None = None,
     remedies: Mapping[str, str] = REMEDIES,
 ) -> int:
     """Serve until a signal and return the exit code: 0, or 1 when it could not start.
 
-    `started` is called when it listens; `remedies` say what to do when an address is taken.
+    `strict` serves no kept revision where the files are bad. `started` is called when it listens;
+    `remedies` say what to do when an address is taken.
     """
     since = time.time()
-    loaded = load(files, environment=environment, catalog=Catalog())
-    if loaded.config is None:
-        click.echo(loaded.render(), err=True)
+    try:
+        loaded, instead = begin(files, environment, state_dir=overrides.state_dir, strict=strict)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
         return 1
+    assert loaded.config is not None
     config = overrides.adjust(loaded.config)
     logs = Logs()
 
@@ -67,10 +70,13 @@ def serve(
             since=since,
             remedies=remedies,
             over=overrides.over,
+            instead=instead,
         )
 
     follow(config.log)
     log_told(logging.getLogger("brain.config"), told(loaded.diagnostics))
+    if instead is not None:
+        instead.tell()
     try:
         run_loop(lambda: _serve(host(), started))
     except ConfigError as error:

@@ -51,6 +51,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         "in flight": found["in_flight"],
     }
     yield from (f"{name:<12} {value}" for name, value in told.items())
+    yield from (f"{name:<12} {why}" for name, why in found["checks"].items() if why != "ok")
     for one in found["upstreams"]:
         waiting = f", {one['waiting']} waiting" if one["waiting"] else ""
         counts = f"{one['in_flight']} in flight{waiting}, {one['idle']} idle of {one['open']}"

@@ -48,6 +48,10 @@ class Gateway:
         self.draining = False
         self.reloads: Counter[str] = Counter()
         self.last_error: str | None = None
+        self.apart: str | None = None
+        """What serves instead of files that were refused at the start."""
+        self.checks: dict[str, str] = {}
+        """What is not well with the process itself, by the name that /ready has for it."""
         self.loaded_at = 0.0
         self.public_pages: Callable[[Config], PublicPages] = _no_pages
         self._snapshot: Snapshot | None = None
@@ -121,6 +125,16 @@ class Gateway:
         self.last_error = error
 
     # -- what is shown
+
+    def process_checks(self) -> dict[str, str]:
+        """Return the checks of /ready and status that need no snapshot: `config` and `checks`."""
+        config = "ok"
+        if self.last_error:
+            config = "the last reload was refused"
+        if self.last_error and self.apart:
+            first = self.last_error.partition("\n")[0]
+            config = f"{self.apart}, the files are refused: {first}"
+        return {"config": config, **self.checks}
 
     def status(self) -> GatewayStatus:
         """Return what the gateway counts itself."""
