@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from proxy.config.texts import Kept
 from proxy.errors import ConfigError
-from proxy.revisions.entry import Revision
+from proxy.revisions.entry import Revision, absolute
+from proxy.revisions.listing import as_json
 from proxy.revisions.start import Instead
-from proxy.revisions.store import REMEDY, Listed, Store
+from proxy.revisions.store import REMEDY, Store
 from proxy.revisions.times import moment
 from proxy.runtime.gateway import Gateway
 from proxy.runtime.reload import Outcome, Reloader
@@ -156,7 +158,10 @@ class Revisions:
             raise ConfigError(f"{store.state_dir} can't be read: {error.strerror}") from None
         for name, why in found.damaged.items():
             log.warning("revision file %s is skipped: %s", name, why)
-        return {**as_json(store.state_dir, found), "serves": self.serves}
+        here = str(Path.cwd())
+        (state_dir,) = absolute((store.state_dir,), here)
+        given = absolute(self._reloader.files, here)
+        return {**as_json(state_dir, found), "serves": self.serves, "given": given}
 
     @property
     def serves(self) -> str:
@@ -182,23 +187,3 @@ class Revisions:
         if self._store is None:
             raise _NO_STORE
         return self._store
-
-
-def as_json(state_dir: str, found: Listed) -> dict[str, Any]:
-    """Return a list as `brain revisions --json` prints it, but for which one serves."""
-    return {
-        "state_dir": state_dir,
-        "serves": None,
-        "revisions": [
-            {
-                "revision": each.revision,
-                "accepted_at": each.accepted,
-                "cause": each.cause,
-                "services": each.services,
-                "files": [str(name) for name in each.files],
-                "folder": each.folder,
-            }
-            for each in found.revisions
-        ],
-        "damaged": found.damaged,
-    }
