@@ -24,7 +24,7 @@ from proxy.control import bind_control, start_control
 from proxy.errors import ConfigError
 from proxy.plugin.catalog import Catalog
 from proxy.revisions.accepted import Revisions
-from proxy.revisions.start import Instead
+from proxy.revisions.start import Instead, building
 from proxy.runtime.gateway import Gateway
 from proxy.runtime.holders import tell_holders
 from proxy.runtime.probing import Prober
@@ -72,7 +72,13 @@ class Host:
         self.gateway = Gateway(catalog)
         self.reloader = Reloader(self.gateway, files, environment, adjust)
         self.reloader.prepare = self._prepare
-        self.revisions = Revisions(self.gateway, self.reloader, config.gateway.state_dir, instead)
+        self.revisions = Revisions(
+            self.gateway,
+            lambda: self.gateway.snapshot.config,
+            self.reloader,
+            config.gateway.state_dir,
+            instead,
+        )
         self._prober = Prober(lambda: self.gateway.snapshot)
         self.pages = Pages(self.gateway, self._prober, over)
         self.gateway.public_pages = lambda config: public_pages(self.pages, config.gateway)
@@ -109,7 +115,8 @@ class Host:
         port = int(sock.getsockname()[1])
         self.public_url = f"http{'s' if tls else ''}://{replace(settings.listen, port=port)}"
         await self._start_admin()
-        await self.gateway.apply(self.config)
+        with building():
+            await self.gateway.apply(self.config)
         await self.reloader.note_sources()
         self.server = self.gateway.server = GatewayServer(
             self.gateway,

@@ -14,7 +14,7 @@ from proxy.config.models import Address, Log
 from proxy.errors import ConfigError
 from proxy.hosting import REMEDIES, Host, run_loop
 from proxy.logs import Logs
-from proxy.revisions.start import begin
+from proxy.revisions.start import Begun, CantStart, NotBuilt, begin, begin_again
 from proxy.runtime.told import Refused, log_told, told
 
 Started = Callable[[Host], Awaitable[None]]
@@ -46,39 +46,46 @@ def serve(
     `remedies` say what to do when an address is taken.
     """
     since = time.time()
-    try:
-        loaded, instead = begin(files, environment, state_dir=overrides.state_dir, strict=strict)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        return 1
-    assert loaded.config is not None
-    config = overrides.adjust(loaded.config)
     logs = Logs()
 
     def follow(log: Log) -> None:
         logs.configure(log.format, log.level)
 
-    def host() -> Host:
-        return Host(
-            config,
-            files,
-            environment,
-            loaded.catalog,
-            overrides.adjust,
-            watch=watch,
-            logs=follow,
-            since=since,
-            remedies=remedies,
-            over=overrides.over,
-            instead=instead,
-        )
+    def run(begun: Begun) -> None:
+        loaded, instead = begun
+        assert loaded.config is not None
+        config = overrides.adjust(loaded.config)
+        follow(config.log)
+        log_told(logging.getLogger("brain.config"), told(loaded.diagnostics))
+        if instead is not None:
+            instead.tell()
 
-    follow(config.log)
-    log_told(logging.getLogger("brain.config"), told(loaded.diagnostics))
-    if instead is not None:
-        instead.tell()
-    try:
+        def host() -> Host:
+            return Host(
+                config,
+                files,
+                environment,
+                loaded.catalog,
+                overrides.adjust,
+                watch=watch,
+                logs=follow,
+                since=since,
+                remedies=remedies,
+                over=overrides.over,
+                instead=instead,
+            )
+
         run_loop(lambda: _serve(host(), started))
+
+    where = overrides.state_dir
+    try:
+        begun = begin(files, environment, state_dir=where, strict=strict)
+        try:
+            run(begun)
+        except NotBuilt as error:
+            if strict:
+                raise
+            run(begin_again(begun, error, files, environment, state_dir=where))
     except ConfigError as error:
         click.echo(_refusal(error), err=True)
         return 1
@@ -88,6 +95,8 @@ def serve(
 
 
 def _refusal(error: ConfigError) -> str:
+    if isinstance(error, CantStart):
+        return str(error)
     if isinstance(error, Refused):
         return "\n".join(each.text for each in error.told)
     return f"error: {error}" + (f"\n  {error.hint}" if error.hint else "")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from proxy.config.models import Config
 from proxy.config.texts import Kept
 from proxy.errors import ConfigError
 from proxy.revisions.entry import Revision, absolute
@@ -15,7 +16,7 @@ from proxy.revisions.listing import as_json
 from proxy.revisions.start import Instead
 from proxy.revisions.store import REMEDY, Store
 from proxy.revisions.times import moment
-from proxy.runtime.gateway import Gateway
+from proxy.runtime.ledger import Ledger
 from proxy.runtime.reload import Outcome, Reloader
 from proxy.tasks import Tasks
 
@@ -37,17 +38,20 @@ _NO_STORE = ConfigError(
 class Revisions:
     """Keeps what a gateway accepts, below its `state_dir` if it has one.
 
-    It takes `reloader.accepted`. `instead` is what the start took for files that were refused.
+    It takes `reloader.accepted`. `serving` returns what serves; `instead` is what the start took for
+    files that were refused.
     """
 
     def __init__(
         self,
-        gateway: Gateway,
+        ledger: Ledger,
+        serving: Callable[[], Config],
         reloader: Reloader,
         state_dir: str | None,
         instead: Instead | None = None,
     ) -> None:
-        self._gateway = gateway
+        self._ledger = ledger
+        self._serving = serving
         self._reloader = reloader
         self._store = None if state_dir is None else Store(state_dir)
         self._instead = instead
@@ -68,8 +72,8 @@ class Revisions:
             await self._warn_of_rollback()
             await self._keep(START)
             return
-        self._gateway.apart = f"serving {instead.name}"
-        self._gateway.count_reload(instead.refusal)
+        self._ledger.apart = f"serving {instead.name}"
+        self._ledger.count_reload(instead.refusal)
         self._reloader.tried = instead.files
 
     async def close(self) -> None:
@@ -80,7 +84,7 @@ class Revisions:
     async def _warn_of_rollback(self) -> None:
         """A start takes the files, whatever served before: nobody shall learn that from traffic."""
         before = await asyncio.to_thread(self._last)
-        serves = self._gateway.snapshot.config.revision
+        serves = self._serving().revision
         if before is not None and before.cause == ROLLBACK and before.revision != serves:
             log.warning(
                 "it had been rolled back to revision %s; after this start the files serve again: "
@@ -101,12 +105,12 @@ class Revisions:
 
     async def _accepted(self, cause: str, kept: Kept | None, swapped: bool) -> None:
         self._pinned = kept
-        self._instead = self._gateway.apart = None
+        self._instead = self._ledger.apart = None
         if kept is None:
-            self._gateway.checks.pop("revision", None)
+            self._ledger.checks.pop("revision", None)
         else:
             text = f"revision {kept.revision[:12]} of {moment(kept.accepted)}"
-            self._gateway.checks["revision"] = f"serving {text} by rollback, not the files"
+            self._ledger.checks["revision"] = f"serving {text} by rollback, not the files"
         if swapped:
             await self._keep(_CAUSES.get(cause, cause))
 
@@ -117,7 +121,7 @@ class Revisions:
         await asyncio.wait({saving}, timeout=SAVE_WITHIN)
 
     async def _save(self, store: Store, cause: str) -> None:
-        config = self._gateway.snapshot.config
+        config = self._serving()
         short, services = config.revision[:12], len(config.services)
         async with self._saving:
             try:
@@ -126,10 +130,10 @@ class Revisions:
                 )
             except OSError as error:
                 why = f"revision {short} can't be kept: {error.strerror}"
-                self._gateway.checks["state_dir"] = why
+                self._ledger.checks["state_dir"] = why
                 log.error("%s", why, extra={"hint": f"{REMEDY}; 'brain reload' tries again"})  # noqa: TRY400  no bug
             else:
-                self._gateway.checks.pop("state_dir", None)
+                self._ledger.checks.pop("state_dir", None)
 
     async def changed(self, cause: str, differing: Iterable[str]) -> Outcome:
         """Reload since files have changed.
@@ -144,7 +148,7 @@ class Revisions:
 
     def _besides(self) -> set[str]:
         """Return the files that what runs uses and that are none of the language."""
-        config = self._gateway.snapshot.config
+        config = self._serving()
         return {*config.watched} - {each.name for each in config.texts} - {*self._reloader.files}
 
     # -- what is asked for
@@ -168,7 +172,7 @@ class Revisions:
         """The hash of the kept revision that runs."""
         if self._instead is not None:
             return self._instead.kept.revision
-        return self._gateway.snapshot.config.revision
+        return self._serving().revision
 
     async def roll_back(self, prefix: str) -> tuple[Revision, Outcome]:
         """Serve the kept revision whose hash begins with `prefix`.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from proxy.config.diagnostics import Diagnostic
-from proxy.config.load import InvalidConfig, Loaded, load
+from proxy.config.load import Loaded, load
 from proxy.config.state_dir import state_dir_of
 from proxy.config.texts import Kept
 from proxy.errors import ConfigError
@@ -19,13 +20,32 @@ from proxy.runtime.told import log_told, told
 log = logging.getLogger("brain.revisions")
 
 
+class CantStart(ConfigError):
+    """Nothing can be served. Its text is all that is to be said, each reason with its own remedy."""
+
+
+class NotBuilt(ConfigError):
+    """Files that are good to read, of which no snapshot could be made: a plugin refused."""
+
+
+@contextmanager
+def building() -> Iterator[None]:
+    """Raise NotBuilt for what refuses the building of the first snapshot."""
+    try:
+        yield
+    except ConfigError as error:
+        raise NotBuilt(str(error), hint=error.hint) from error
+
+
 class Instead(NamedTuple):
     """A kept revision that serves though files were asked for: what is wrong with those.
 
-    `files` are those that were read: whoever mends one of them wants it loaded.
+    `files` are those that were read: whoever mends one of them wants it loaded. `damaged` are newer
+    revisions that could not be read, each with its reason.
     """
 
     kept: Kept
+    damaged: tuple[str, ...]
     refusal: str
     diagnostics: tuple[Diagnostic, ...]
     files: tuple[str, ...]
@@ -38,7 +58,9 @@ class Instead(NamedTuple):
     def tell(self) -> None:
         """Log each diagnostic as a record of its own, then what serves."""
         log_told(log, told(self.diagnostics))
-        summary = self.refusal.rpartition("\n")[2]
+        for each in self.damaged:
+            log.warning("%s", each)
+        summary = self.refusal.rpartition("\n")[2] if self.diagnostics else self.refusal
         log.error("the files are refused: %s; serving %s instead", summary, self.name)
 
 
@@ -58,43 +80,71 @@ def begin(
 ) -> Begun:
     """Load `files`; where they are bad, unless `strict`, the last good revision of the same files.
 
-    `state_dir` is what the command line says over the files. Raises ConfigError with what is wrong
+    `state_dir` is what the command line says over the files. Raises CantStart with what is wrong
     with the files and, where a revision is kept, with that.
     """
     loaded = load(files, environment=environment, catalog=Catalog())
     if loaded.config is not None:
         return Begun(loaded)
-    refused = InvalidConfig(loaded)
+    refusal = loaded.render()
     where = None if strict else state_dir or state_dir_of(files, environment)
     if where is None:
-        raise refused
-    try:
-        kept = last_good(Store(where), files)
-    except (NotKept, OSError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise ConfigError(
-            f"{refused}\nnothing is kept in {where} to serve instead: {why}"
-        ) from None
-    instead = Instead(kept, str(refused), loaded.diagnostics, loaded.files)
+        raise CantStart(refusal)
+    instead = Instead(*_kept(where, files, refusal), refusal, loaded.diagnostics, loaded.files)
     return Begun(_loaded_again(instead, environment), instead)
 
 
-def last_good(store: Store, files: Sequence[str]) -> Kept:
-    """Return the newest revision of `files` that can be read. Raises NotKept, OSError."""
-    for revision in store.newest_of(files):
-        try:
-            return store.read(revision)
-        except NotKept as error:
-            log.warning("%s", error)
-    raise NotKept(f"there is no revision of {', '.join(files)}")
+def begin_again(
+    begun: Begun,
+    refused: NotBuilt,
+    files: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    state_dir: str | None = None,
+) -> Begun:
+    """Return the last good revision for files of which nothing could be built.
+
+    Raises CantStart with all reasons where there is none, or where it is what was refused.
+    """
+    config = begun.loaded.config
+    assert config is not None
+    refusal = f"error: {refused}" + (f"\n  {refused.hint}" if refused.hint else "")
+    if begun.instead is not None:
+        raise CantStart(_both(begun.instead, refusal))
+    where = state_dir or config.gateway.state_dir
+    if where is None:
+        raise CantStart(refusal)
+    kept, damaged = _kept(where, files, refusal)
+    if kept.revision == config.revision:
+        raise CantStart(f"{refusal}\nthe last good revision is the same")
+    instead = Instead(kept, damaged, refusal, (), config.watched)
+    return Begun(_loaded_again(instead, environment), instead)
+
+
+def _kept(where: str, files: Sequence[str], refusal: str) -> tuple[Kept, tuple[str, ...]]:
+    """Return the newest revision of `files` that can be read, and why newer ones can't."""
+    damaged: list[str] = []
+    store = Store(where)
+    try:
+        for revision in store.newest_of(files):
+            try:
+                return store.read(revision), tuple(damaged)
+            except NotKept as error:
+                damaged.append(str(error))
+    except OSError as error:
+        damaged.append(error.strerror or str(error))
+    nothing = f"no revision of {', '.join(files)} is kept in {where} to serve instead"
+    raise CantStart("\n".join([refusal, nothing, *damaged]))
 
 
 def _loaded_again(instead: Instead, environment: Mapping[str, str]) -> Loaded:
     kept = instead.kept
     loaded = load(kept.files, environment=environment, catalog=Catalog(), texts=kept.texts)
     if loaded.config is None:
-        raise ConfigError(
-            f"{instead.refusal}\nthe last good one can't be served either, {instead.name}:\n"
-            f"{loaded.render()}"
-        )
+        raise CantStart(_both(instead, loaded.render()))
     return loaded
+
+
+def _both(instead: Instead, refusal: str) -> str:
+    name = f"the last good one can't be served either, {instead.name}:"
+    return f"{instead.refusal}\n{name}\n{refusal}"

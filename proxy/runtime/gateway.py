@@ -6,7 +6,6 @@ import asyncio
 import importlib
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from proxy.plugin.context import GatewayStatus, OwnHandler
 from proxy.plugin.dropins import DropInError, namespace, restore
 from proxy.runtime import serving
 from proxy.runtime.begin import begin
+from proxy.runtime.ledger import Ledger
 from proxy.runtime.retired import Retired
 from proxy.runtime.shared import Shared
 from proxy.runtime.slices import collector_paused
@@ -37,22 +37,15 @@ RESTART_ONLY = ("listen", "admin", "control", "workers", "state_dir")
 """Keys of `gateway:` that bind something at start; a reload that changes them is refused."""
 
 
-class Gateway:
+class Gateway(Ledger):
     """Serves requests on the current snapshot and replaces it on reload."""
 
     def __init__(self, catalog: Catalog) -> None:
+        super().__init__()
         self.catalog = catalog
         self.shared = Shared()
         self.tasks = Tasks()
         self.server: GatewayServer | None = None
-        self.draining = False
-        self.reloads: Counter[str] = Counter()
-        self.last_error: str | None = None
-        self.apart: str | None = None
-        """What serves instead of files that were refused at the start."""
-        self.checks: dict[str, str] = {}
-        """What is not well with the process itself, by the name that /ready has for it."""
-        self.loaded_at = 0.0
         self.public_pages: Callable[[Config], PublicPages] = _no_pages
         self._snapshot: Snapshot | None = None
         self._retired = Retired(self.tasks)
@@ -119,22 +112,7 @@ class Gateway:
             self.server.timeouts = config.gateway.timeouts
             self.server.exempt = self.snapshot.trusted.__contains__
 
-    def count_reload(self, error: str | None) -> None:
-        """Remember how a reload ended, for /ready, status and metrics."""
-        self.reloads["refused" if error else "ok"] += 1
-        self.last_error = error
-
     # -- what is shown
-
-    def process_checks(self) -> dict[str, str]:
-        """Return the checks of /ready and status that need no snapshot: `config` and `checks`."""
-        config = "ok"
-        if self.last_error:
-            config = "the last reload was refused"
-        if self.last_error and self.apart:
-            first = self.last_error.partition("\n")[0]
-            config = f"{self.apart}, the files are refused: {first}"
-        return {"config": config, **self.checks}
 
     def status(self) -> GatewayStatus:
         """Return what the gateway counts itself."""
