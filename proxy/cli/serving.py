@@ -14,8 +14,8 @@ from proxy.config.models import Address, Log
 from proxy.errors import ConfigError
 from proxy.hosting import REMEDIES, Host, run_loop
 from proxy.logs import Logs
-from proxy.revisions.start import Begun, CantStart, NotBuilt, begin, begin_again
-from proxy.runtime.told import Refused, log_told, told
+from proxy.revisions.start import Begun, NotBuilt, begin, begin_again, refusal_of
+from proxy.runtime.told import log_told, told
 
 Started = Callable[[Host], Awaitable[None]]
 
@@ -87,19 +87,11 @@ def serve(
                 raise
             run(begin_again(begun, error, files, environment, state_dir=where))
     except ConfigError as error:
-        click.echo(_refusal(error), err=True)
+        click.echo(refusal_of(error), err=True)
         return 1
     finally:
         logs.close()
     return 0
-
-
-def _refusal(error: ConfigError) -> str:
-    if isinstance(error, CantStart):
-        return str(error)
-    if isinstance(error, Refused):
-        return "\n".join(each.text for each in error.told)
-    return f"error: {error}" + (f"\n  {error.hint}" if error.hint else "")
 
 
 async def _serve(host: Host, started: Started | None) -> None:

@@ -27,7 +27,9 @@ def state_dir_of(files: Sequence[str], environment: Environment[str, str]) -> st
     """
     for name in reversed(files):
         source = Source(name, _text(name))
-        given = _parsed(source, environment) or _line(source, environment)
+        given = _parsed(source, environment)
+        if given is None:
+            given = _line(source, environment)
         if given:
             return str(source.folder / given)
     return None
@@ -44,12 +46,15 @@ def _text(name: str) -> str:
 
 
 def _parsed(source: Source, environment: Environment[str, str]) -> str | None:
+    """Return what the key says, "" for what is no folder, None where the key is not reached."""
     root = parse_as_far(source, environment)
     found = None if root is None else find(root, _KEY)
     if not isinstance(found, Scalar):
         return None
-    value = found.expanded if found.template is not None else found.value
-    return value if isinstance(value, str) else None
+    if found.template is not None:
+        return found.expanded
+    # With a reference in it, it names a variable that is not set.
+    return found.value if isinstance(found.value, str) and "${" not in found.value else ""
 
 
 def _line(source: Source, environment: Environment[str, str]) -> str | None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from proxy.config.diagnostics import Diagnostic
 from proxy.config.load import Loaded, load
 from proxy.config.state_dir import state_dir_of
 from proxy.config.texts import Kept
@@ -15,7 +14,7 @@ from proxy.errors import ConfigError
 from proxy.plugin.catalog import Catalog
 from proxy.revisions.store import NotKept, Store
 from proxy.revisions.times import moment
-from proxy.runtime.told import log_told, told
+from proxy.runtime.told import Refused, Told, log_told, told
 
 log = logging.getLogger("brain.revisions")
 
@@ -25,7 +24,11 @@ class CantStart(ConfigError):
 
 
 class NotBuilt(ConfigError):
-    """Files that are good to read, of which no snapshot could be made: a plugin refused."""
+    """Files that are good to read, of which no snapshot could be made: `why`, a plugin refused."""
+
+    def __init__(self, why: ConfigError) -> None:
+        self.why = why
+        super().__init__(str(why), hint=why.hint)
 
 
 @contextmanager
@@ -34,7 +37,18 @@ def building() -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        raise NotBuilt(str(error), hint=error.hint) from error
+        raise NotBuilt(error) from error
+
+
+def refusal_of(error: ConfigError) -> str:
+    """Return what stands on the terminal when nothing can be served."""
+    if isinstance(error, NotBuilt):
+        return refusal_of(error.why)
+    if isinstance(error, CantStart):
+        return str(error)
+    if isinstance(error, Refused):
+        return "\n".join(each.text for each in error.told)
+    return f"error: {error}" + (f"\n  {error.hint}" if error.hint else "")
 
 
 class Instead(NamedTuple):
@@ -47,7 +61,7 @@ class Instead(NamedTuple):
     kept: Kept
     damaged: tuple[str, ...]
     refusal: str
-    diagnostics: tuple[Diagnostic, ...]
+    told: Sequence[Told]
     files: tuple[str, ...]
 
     @property
@@ -57,11 +71,11 @@ class Instead(NamedTuple):
 
     def tell(self) -> None:
         """Log each diagnostic as a record of its own, then what serves."""
-        log_told(log, told(self.diagnostics))
+        log_told(log, self.told)
         for each in self.damaged:
             log.warning("%s", each)
-        summary = self.refusal.rpartition("\n")[2] if self.diagnostics else self.refusal
-        log.error("the files are refused: %s; serving %s instead", summary, self.name)
+        summary = "" if self.told else f" ({self.refusal})"
+        log.error("the files are refused%s: serving %s instead", summary, self.name)
 
 
 class Begun(NamedTuple):
@@ -90,7 +104,9 @@ def begin(
     where = None if strict else state_dir or state_dir_of(files, environment)
     if where is None:
         raise CantStart(refusal)
-    instead = Instead(*_kept(where, files, refusal), refusal, loaded.diagnostics, loaded.files)
+    instead = Instead(
+        *_kept(where, files, refusal), refusal, told(loaded.diagnostics), loaded.files
+    )
     return Begun(_loaded_again(instead, environment), instead)
 
 
@@ -108,7 +124,7 @@ def begin_again(
     """
     config = begun.loaded.config
     assert config is not None
-    refusal = f"error: {refused}" + (f"\n  {refused.hint}" if refused.hint else "")
+    refusal = refusal_of(refused)
     if begun.instead is not None:
         raise CantStart(_both(begun.instead, refusal))
     where = state_dir or config.gateway.state_dir
@@ -117,7 +133,8 @@ def begin_again(
     kept, damaged = _kept(where, files, refusal)
     if kept.revision == config.revision:
         raise CantStart(f"{refusal}\nthe last good revision is the same")
-    instead = Instead(kept, damaged, refusal, (), config.watched)
+    found = refused.why.told if isinstance(refused.why, Refused) else ()
+    instead = Instead(kept, damaged, refusal, found, config.watched)
     return Begun(_loaded_again(instead, environment), instead)
 
 
