@@ -14,7 +14,7 @@ from proxy.errors import ConfigError
 from proxy.revisions.entry import Revision, absolute
 from proxy.revisions.listing import as_json
 from proxy.revisions.start import Instead
-from proxy.revisions.store import REMEDY, Store
+from proxy.revisions.store import REMEDY, Listed, Store
 from proxy.revisions.times import moment
 from proxy.runtime.ledger import Ledger
 from proxy.runtime.reload import Outcome, Reloader
@@ -157,15 +157,19 @@ class Revisions:
         """Return what is kept, and which of it serves. Raises ConfigError."""
         store = self._needed()
         try:
-            found = await asyncio.to_thread(lambda: store.list(whole=True))
+            found, told = await asyncio.to_thread(self._listed, store)
         except OSError as error:
             raise ConfigError(f"{store.state_dir} can't be read: {error.strerror}") from None
         for name, why in found.damaged.items():
             log.warning("revision file %s is skipped: %s", name, why)
-        here = str(Path.cwd())
+        return {**told, "serves": self.serves}
+
+    def _listed(self, store: Store) -> tuple[Listed, dict[str, Any]]:
+        """Return what is kept, and the same to be told: with names that mean the same anywhere."""
+        found, here = store.list(whole=True), str(Path.cwd())
         (state_dir,) = absolute((store.state_dir,), here)
         given = absolute(self._reloader.files, here)
-        return {**as_json(state_dir, found), "serves": self.serves, "given": given}
+        return found, {**as_json(state_dir, found), "given": given}
 
     @property
     def serves(self) -> str:
