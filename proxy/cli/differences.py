@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from proxy.config.diagnostics import count
-from proxy.revisions.diff import Difference, Found, Told
+from proxy.revisions.diff import WHO, Difference, Found, Told
 from proxy.revisions.sides import Side
 
 MOST = 5
@@ -18,9 +18,7 @@ def as_text(old: Side, new: Side, found: Difference) -> str:
     if not found.count:
         return f"{old.label} and {new.label} mean the same"
     lines = [f"{old.label} -> {new.label}"]
-    lines += _section(
-        "who may call", [line for each in found.access for line in _change("!", each)]
-    )
+    lines += _section(WHO, [line for each in found.access for line in _change("!", each)])
     routes = [f"+ {_told(each)}" for each in found.added]
     routes += [f"- {_told(each)}" for each in found.removed]
     routes += [line for each in found.changed for line in _change("~", each)]
@@ -39,11 +37,13 @@ def _told(each: Told) -> str:
 
 def _change(mark: str, each: Found) -> Iterator[str]:
     what, old, new = each.change
-    values = "changed" if old == new else f"{_or_none(old)} -> {_or_none(new)}"
+    told = "changed" if old == new else f"{_or_none(old)} -> {_or_none(new)}"
+    if what != WHO:
+        told = f"{what}: {told}"
     if len(each.routes) == 1:
-        yield f"{mark} {each.routes[0]}: {what}: {values}"
+        yield f"{mark} {each.routes[0]}: {told}"
         return
-    yield f"{mark} {what}: {values}"
+    yield f"{mark} {told}"
     yield from (f"    {route}" for route in each.routes[:MOST])
     if len(each.routes) > MOST:
         yield f"    and {count(len(each.routes) - MOST, 'route')} more"

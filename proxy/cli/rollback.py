@@ -39,5 +39,8 @@ def rollback(revision: str, control: str) -> None:
             "certificates or drop-ins have changed since it was kept",
             err=True,
         )
-    click.echo("the files are left alone: they serve again when they change", err=True)
+    if answer["changed"]:
+        click.echo("the files are left alone: they serve again when they change", err=True)
+    else:
+        click.echo("it serves already", err=True)
     click.echo(f"revision {answer['revision']}")

@@ -179,7 +179,7 @@ class Revisions:
         return self._serving().revision
 
     async def roll_back(self, prefix: str) -> tuple[Revision, Outcome]:
-        """Serve the kept revision whose hash begins with `prefix`.
+        """Serve the kept revision whose hash begins with `prefix`; nothing to do where the files say it.
 
         Returns which that is, and how it ended. Raises ConfigError where none can be read.
         """
@@ -189,6 +189,8 @@ class Revisions:
             kept = await asyncio.to_thread(store.read, found)
         except OSError as error:
             raise ConfigError(f"{store.state_dir} can't be read: {error.strerror}") from None
+        if found.revision == self.serves and self._pinned is None and self._instead is None:
+            return found, Outcome(None)
         return found, await self._reloader.reload(ROLLBACK, kept=kept)
 
     def _needed(self) -> Store:

@@ -350,6 +350,16 @@ def test_a_rollback_that_can_not_be_built_is_refused_with_reasons(
     assert gateway.ask("reload").returncode == 0
 
 
+def test_a_rollback_to_what_the_files_say_changes_nothing(start: Start) -> None:
+    gateway = start(ONE)
+    revision = str(gateway.status()["revision"])
+    done = gateway.ask("rollback", revision)
+    assert (done.returncode, done.stdout) == (0, f"revision {revision}\n")
+    assert done.stderr == "it serves already\n"
+    assert checks(gateway) == WELL
+    assert [each["cause"] for each in listed(gateway)["revisions"]] == ["start"]
+
+
 def test_a_revision_that_is_not_there_is_told(start: Start) -> None:
     gateway = start(ONE)
     done = gateway.ask("rollback", "0123456789ab")
