@@ -16,6 +16,7 @@ from proxy.revisions.accepted import Revisions
 from proxy.revisions.pages import add_pages
 from proxy.runtime.gateway import Gateway
 from proxy.runtime.reload import Reloader
+from proxy.runtime.why import asked_for, recent, why
 
 LONGEST = 107
 """Bytes that a unix socket's path may have (unix(7))."""
@@ -71,7 +72,9 @@ async def start_control(
     sock: socket.socket,
     facts: Mapping[str, object],
 ) -> web.AppRunner:
-    """Serve reload, status, revisions and rollback on a bound socket. Close by `runner.cleanup()`.
+    """Serve `POST /reload`, `GET /status`, `/why/{id}`, `/recent` and revisions on a bound socket.
+
+    Close by `runner.cleanup()`.
 
     `facts` are what the status tells of the process itself.
     """
@@ -79,6 +82,8 @@ async def start_control(
     app.router.add_post("/reload", _reload(gateway, reloader))
     app.router.add_get("/status", _status(gateway, facts))
     add_pages(app.router, revisions)
+    app.router.add_get("/why/{id}", _why(gateway))
+    app.router.add_get("/recent", _recent(gateway))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.SockSite(runner, sock).start()
@@ -124,5 +129,24 @@ def _status(gateway: Gateway, facts: Mapping[str, object]) -> Any:
                 ],
             }
         )
+
+    return answer
+
+
+def _why(gateway: Gateway) -> Any:
+    async def answer(request: web.Request) -> web.Response:
+        found = why(gateway, request.match_info["id"])
+        return web.json_response(found, status=200 if found["exchange"] is not None else 404)
+
+    return answer
+
+
+def _recent(gateway: Gateway) -> Any:
+    async def answer(request: web.Request) -> web.Response:
+        try:
+            asked = asked_for(request.query)
+        except ValueError as error:
+            return web.json_response({"error": str(error)}, status=400)
+        return web.json_response(recent(gateway, **asked))
 
     return answer

@@ -96,3 +96,18 @@ def cookies(value: str, allowed: Collection[str]) -> str:
     """Return a `Cookie` value with only the allowed names, "" when none is left."""
     kept = [pair.strip() for pair in value.split(";") if pair.partition("=")[0].strip() in allowed]
     return "; ".join(kept)
+
+
+def cookies_without(value: str, hidden: Collection[str]) -> str:
+    """Return a `Cookie` value without the hidden names, "" when none is left."""
+    pairs = (pair.strip() for pair in value.split(";"))
+    return "; ".join(pair for pair in pairs if pair.partition("=")[0].strip() not in hidden)
+
+
+def cookie_value(value: str, name: str) -> str | None:
+    """Return one cookie of a `Cookie` value, the first of its name (RFC 6265, 5.4)."""
+    for pair in value.split(";"):
+        key, equals, found = pair.partition("=")
+        if equals and key.strip() == name:
+            return found.strip()
+    return None

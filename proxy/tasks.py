@@ -45,6 +45,11 @@ class Tasks:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout)
 
+    def stop(self) -> None:
+        """Cancel all tasks, whose ends nobody waits for."""
+        for task in self._tasks:
+            task.cancel()
+
     async def cancel(self) -> None:
         """Cancel all tasks and wait for their ends."""
         tasks = list(self._tasks)

@@ -149,6 +149,15 @@ def _chain(told: Told) -> Iterator[Row]:
         yield from (("", f"- {line}") for line in step["explains"])
 
 
+_CHOSEN = {
+    "round-robin": "in turn",
+    "least-requests": "least busy",
+    "random-two": "of two",
+    "hash": "by hash",
+}
+"""How a policy chooses, beside each of the targets."""
+
+
 def _outgoing(told: Told) -> Iterator[Row]:
     sent = told["outgoing"]
     if sent is None:
@@ -156,8 +165,9 @@ def _outgoing(told: Told) -> Iterator[Row]:
     yield (f"{sent['method']} {sent['target']}",)
     several = len(sent["targets"]) > 1
     for target in sent["targets"]:
-        label = "in turn" if several else "to"
-        yield label, f"{target['url']}, Host: {target['host']}", target["place"] or ""
+        label = "backup" if target["backup"] else _CHOSEN[sent["balance"]] if several else "to"
+        weight = "" if target["weight"] == 1 else f", weight {target['weight']}"
+        yield label, f"{target['url']}, Host: {target['host']}{weight}", target["place"] or ""
     for field in sent["headers"]:
         mark = "kept" if field["from"] == "client" else "added"
         yield mark, f"{field['name']}: {field['value']}"
@@ -175,12 +185,13 @@ def _retries(told: Told) -> Iterator[Row]:
     if not told["retries"]:
         yield ("nothing",)
     for retry in told["retries"]:
-        where = "" if retry["only_reused_connection"] else ", on another target"
-        yield retry["reason"], f"once{where}, after {listed(retry['codes'])}"
+        yield retry["reason"], f"after {listed(retry['codes'])}"
         if retry["only_reused_connection"]:
             yield "", "- on a connection that had served before, and brought no byte of an answer"
         if retry["only_whole_body"]:
             yield "", "- where the whole body is here before it is sent"
+    if told["retries"]:
+        yield ("on other targets first, up to retry.attempts in all and within retry.budget",)
 
 
 def _settings(told: Told) -> Iterator[Row]:

@@ -23,6 +23,7 @@ COMMANDS = {
     "revisions": "List the revisions that were accepted.",
     "diff": "Compare a kept revision with the files, or with another.",
     "rollback": "Make a running gateway serve a kept revision again.",
+    "why": "Tell whose fault it was that a request went as it did.",
 }
 
 

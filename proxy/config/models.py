@@ -22,6 +22,7 @@ from proxy.config.process_models import Exposure as Exposure
 from proxy.config.process_models import Gateway as Gateway
 from proxy.config.process_models import ListenerTls as ListenerTls
 from proxy.config.process_models import Log as Log
+from proxy.config.process_models import Recent as Recent
 from proxy.config.process_models import ServerLimits as ServerLimits
 from proxy.config.process_models import ServerTimeouts as ServerTimeouts
 from proxy.config.process_models import Shutdown as Shutdown
@@ -126,9 +127,9 @@ class UpstreamSpec:
     max_age: float = 600.0
     resolve_ttl: float = 30.0
     tls: UpstreamTls = UpstreamTls()
-    balance: Balance = Balance()
+    balance: Balance = field(default_factory=Balance)
     health: Health | None = None
-    outliers: Outliers = Outliers()
+    outliers: Outliers = field(default_factory=Outliers)
     breaker: Breaker | None = None
     slow_start: float = 0.0
 
@@ -216,7 +217,7 @@ class RouteSpec:
     order in which they run, authenticators left out; `authenticators` index the same and are asked
     by one link, in this order. `upstream` indexes `Config.upstreams`. `rewrite` is a template that
     replaces the literal part of the path before `*`. `host`: None for the target's own, "preserve",
-    or a fixed value.
+    or a fixed value. `hidden_cookies` are the gateway's own, which no upstream sees.
     """
 
     name: str
@@ -233,9 +234,10 @@ class RouteSpec:
     host: str | None = None
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
-    retry: Retry = Retry()
+    retry: Retry = field(default_factory=Retry)
     forward_token: bool = False
     forward_cookies: Cookies | tuple[str, ...] = Cookies.NONE
+    hidden_cookies: tuple[str, ...] = ()
     rewrite_cookies: bool = True
     rewrite_location: bool = True
     websocket: bool = True

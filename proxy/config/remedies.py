@@ -72,10 +72,18 @@ def meant_key(name: str, value: Mapping[str, Any], schema: Schema) -> str | None
     return synonym if synonym in known and synonym not in value else nearest_word(name, known)
 
 
+_OF_UPSTREAM = frozenset(
+    {"targets", "balance", "health", "outliers", "breaker", "slow_start", "concurrent", "queue"}
+)
+"""Keys of an upstream that people write beside it."""
+
+
 def remedy_of_key(name: str, value: Mapping[str, Any], schema: Schema) -> str | None:
     """Return what to do about a key that is not known."""
     if space := lacks_space(name):
         return space
+    if name in _OF_UPSTREAM and "upstream" in schema.get("properties", {}):
+        return "write it under 'upstream', whose targets it is about"
     meant = meant_key(name, value, schema)
     if meant == "match" and name in _IN_MATCH:
         return "write it under 'match'"

@@ -22,6 +22,7 @@ from proxy.config.settings import block_schema
 from proxy.config.source import Span
 from proxy.config.tree import Path, find
 from proxy.config.upstreams import Upstreams, all_private
+from proxy.config.watching import check_key, check_tries
 from proxy.config.work import Work
 from proxy.plugin.options import convert_text
 
@@ -172,6 +173,10 @@ class Routes:
         check_access(self._work, draft.what, level.access, level.chain, draft.span)
         values = (draft.rewrite, draft.match.path.names)
         check_values(self._work, draft.what, level.access, level.chain, *values, draft.span)
+        if level.upstream is not None:
+            balance = self._upstreams.specs[level.upstream].balance
+            check_key(self._work, draft.what, level.access, balance, draft.span)
+        check_tries(self._work, draft.what, level.retry, level.timeouts, draft.span)
         return len(self._work.report) == before
 
     def _add(self, draft: _Draft) -> None:
@@ -180,10 +185,12 @@ class Routes:
     def _spec(self, draft: _Draft) -> RouteSpec:
         level = draft.level
         assert level.upstream is not None
-        near = all_private(self._upstreams.specs[level.upstream])
+        upstream = self._upstreams.specs[level.upstream]
+        near, sticky = all_private(upstream), upstream.balance.sticky
         public = level.access is Access.PUBLIC
         fields: dict[str, Any] = {
             "forward_cookies": Cookies.ALL if near else Cookies.NONE,
+            "hidden_cookies": () if sticky is None else (sticky,),
             **level.switches,
         }
         return RouteSpec(

@@ -7,17 +7,20 @@ from dataclasses import replace
 from typing import Any
 
 from proxy.config.codes import Code
-from proxy.config.diagnostics import count
 from proxy.config.models import (
+    Access,
     Balance,
     Breaker,
     HashKey,
     Health,
     Outliers,
     Policy,
+    Retry,
+    Timeouts,
     UpstreamSpec,
 )
 from proxy.config.settings import block_schema, converted
+from proxy.config.source import Span
 from proxy.config.tree import Path
 from proxy.config.work import Work
 
@@ -121,9 +124,8 @@ class Watching:
         """Report targets of which none would ever be asked."""
         if sum(target.weight for target in spec.targets if not target.backup):
             return
-        what = "are all backups" if all(one.backup for one in spec.targets) else "weigh nothing"
         self._error(
-            f"the {count(len(spec.targets), 'target')} of this upstream {what}",
+            "no target of this upstream would ever be asked: each is a backup, or weighs nothing",
             (*path, "targets"),
             "give one that is no backup a weight above 0",
         )
@@ -133,9 +135,35 @@ class Watching:
 
 
 _NEVER_THERE = frozenset(
-    {"connection", "keep-alive", "te", "transfer-encoding", "upgrade", "trailer", "proxy-connection"}
+    {
+        "connection",
+        "keep-alive",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+        "trailer",
+        "proxy-connection",
+    }
 )
 """Hop-by-hop headers (RFC 9110, 7.6.1)."""
+
+
+def check_key(work: Work, what: str, access: Access, balance: Balance, span: Span) -> None:
+    """Report a route whose targets are chosen by a claim of callers that nobody asks for."""
+    if balance.hash is not None and balance.hash.kind == "claim" and access is Access.PUBLIC:
+        message = f"{what} is public, but its targets are chosen by the claim '{balance.hash.name}'"
+        hint = "ask who calls, or choose by a header, a cookie or the address"
+        work.report.error(Code.CLAIMS_NEEDED, message, span, hint)
+
+
+def check_tries(work: Work, what: str, retry: Retry, timeouts: Timeouts, span: Span) -> None:
+    """Report a single try that may take longer than all of them together."""
+    if retry.per_try is not None and retry.per_try > timeouts.response:
+        message = (
+            f"{what}: one try may take {retry.per_try:g}s ('retry.per_try'), and all together "
+            f"{timeouts.response:g}s ('timeouts.response')"
+        )
+        work.report.error(Code.TRAFFIC, message, span, "make 'per_try' the shorter one")
 
 
 def _key(given: Any) -> HashKey:

@@ -45,7 +45,7 @@ class Origins:
             yield Level("service", ("services", spec.service))
 
     def of_block(self, block: str, *keys: str) -> Origin:
-        """Return who decided a key of a block that merges: `timeouts`, `limits` or `upstream`."""
+        """Return who decided a key of a block that merges: `timeouts`, `limits`, `retry`, `upstream`."""
         if block == "upstream":
             levels = list(self._upstreams(self._own))
         else:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, cast
 from proxy.codes import CODES, Side
 from proxy.errors import GatewayError
 from proxy.plugin.exchange import Attempt
-from proxy.runtime.forward import Body, why_again
+from proxy.runtime.forward import Body
+from proxy.runtime.retrying import AGAIN, why_again
 from proxy.upstream.body import Lease
 
 if TYPE_CHECKING:
@@ -66,7 +67,10 @@ def _codes() -> list[str]:
 def _again(request: Request, code: str, body: Body, *, reused: bool) -> str | None:
     attempt = Attempt("")
     attempt.reused = reused
-    lease = Lease(request.route.upstream)
+    route = request.route
+    lease = Lease(route.upstream)
+    lease.target = route.upstream.targets[0]
     if reused:
         lease.connection = cast("Connection", SimpleNamespace(silent=True))
-    return why_again(GatewayError(code), request.exchange, attempt, body, lease)
+    word = why_again(GatewayError(code), request, attempt, body, lease)
+    return word if word in AGAIN else None

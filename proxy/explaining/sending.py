@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from proxy.config.models import Balance
 from proxy.explaining.caller import stand_in
 from proxy.headers import LOWER, VIA, Field, decode, tokens
 from proxy.paths import split_target
@@ -41,12 +42,23 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True)
+class Aim:
+    """A target that may be asked, and the `Host` that it would get."""
+
+    url: str
+    host: str
+    weight: int
+    backup: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Outgoing:
-    """`hosts` has the `Host` that each target gets, in the order in which the targets take turns."""
+    """`aims` are the targets as they stand in the file; `balance` is how one of them is chosen."""
 
     method: str
     target: str
-    hosts: tuple[tuple[str, str], ...]
+    balance: Balance
+    aims: tuple[Aim, ...]
     sent: tuple[Sent, ...]
     dropped: tuple[Dropped, ...]
     body: Body
@@ -58,7 +70,7 @@ def outgoing(snapshot: Snapshot, request: Request) -> Outgoing:
         raise request.refused
     route: Route = request.route
     placeholders = _aim(request, route)
-    body = body_to_send(request.exchange)
+    body = body_to_send(request.exchange, route.retry)
     targets = route.upstream.targets
     heads = [request_head(request, request.exchange, one, body) for one in targets]
     line, _, *own = heads[0].split(b"\r\n")[:-2]
@@ -68,7 +80,11 @@ def outgoing(snapshot: Snapshot, request: Request) -> Outgoing:
     return Outgoing(
         method,
         target,
-        tuple((one.label, _host(head)) for one, head in zip(targets, heads, strict=True)),
+        route.upstream.spec.balance,
+        tuple(
+            Aim(one.label, _host(head), one.spec.weight, one.spec.backup)
+            for one, head in zip(targets, heads, strict=True)
+        ),
         tuple(_sent(request, own)),
         tuple(_dropped(snapshot, request)),
         body,

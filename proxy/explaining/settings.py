@@ -7,14 +7,21 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-from proxy.config.models import RouteSpec, UpstreamSpec
+from proxy.config.models import HashKey, Outliers, RouteSpec, UpstreamSpec
 from proxy.config.schema import Schema
 from proxy.config.settings import block_schema
 from proxy.explaining.origins import Origin, Origins
 from proxy.units import duration_text, size_text
 
-_TOLD_ELSEWHERE = frozenset({"name", "targets", "path"})
-"""Of an upstream: where it is, which stands beside what is sent."""
+_NO_KEYS = frozenset(
+    {
+        ("upstream", "name"),
+        ("upstream", "targets"),
+        ("upstream", "path"),
+        ("upstream", "outliers", "on"),
+    }
+)
+"""Where an upstream is stands beside what is sent; outliers are on, or there are none."""
 
 _SWITCHES: Mapping[str, str] = {
     "strip": "strip",
@@ -51,6 +58,7 @@ def settings(spec: RouteSpec, upstream: UpstreamSpec, origins: Origins) -> list[
     return [
         *_block(origins, spec.timeouts, "timeouts"),
         *_block(origins, spec.limits, "limits"),
+        *_block(origins, spec.retry, "retry"),
         *(one for one in pooled if secure or not one.name.startswith("upstream.tls.")),
         *(_switch(origins, spec, key, field) for key, field in _SWITCHES.items()),
     ]
@@ -64,20 +72,32 @@ def _below(
     origins: Origins, values: Any, schema: Schema, path: tuple[str, ...]
 ) -> Iterator[Setting]:
     for field in fields(values):
-        if path == ("upstream",) and field.name in _TOLD_ELSEWHERE:
+        if (*path, field.name) in _NO_KEYS:
             continue
         value, at = getattr(values, field.name), (*path, field.name)
         known = schema.get("properties", {}).get(field.name, {})
-        if is_dataclass(value):
+        if is_dataclass(value) and not isinstance(value, HashKey) and not _is_off(value):
             yield from _below(origins, value, known, at)
         else:
             written = _written(value, known.get("format"))
             yield Setting(".".join(at), written, origins.of_block(*at))
 
 
+def _is_off(value: Any) -> bool:
+    return isinstance(value, Outliers) and not value.on
+
+
 def _written(value: Any, form: str | None = None) -> Any:
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, HashKey):
+        return f"{value.kind} {value.name}".strip()
+    if isinstance(value, Outliers):
+        return False
+    if form == "statuses":
+        return [f"{low}-{high}" for low, high in value]
+    if value is not None and form == "percent":
+        return f"{value * 100:g}%"
     if isinstance(value, tuple):
         return list(value)
     if value is not None and form in ("duration", "timer"):

@@ -121,9 +121,16 @@ def _outgoing(told: Explanation, sent: Outgoing, masks: Masks) -> dict[str, Any]
     return {
         "method": masks.text(sent.method),
         "target": masks.target(sent.target),
+        "balance": sent.balance.policy.value,
         "targets": [
-            {"url": url, "host": masks.text(host), "place": place_of(place)}
-            for (url, host), place in zip(sent.hosts, places, strict=True)
+            {
+                "url": aim.url,
+                "host": masks.text(aim.host),
+                "weight": aim.weight,
+                "backup": aim.backup,
+                "place": place_of(place),
+            }
+            for aim, place in zip(sent.aims, places, strict=True)
         ],
         "headers": [
             {

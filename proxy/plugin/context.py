@@ -32,14 +32,39 @@ class EntryInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetStatus:
+    """One target now, in this process.
+
+    `state` is ok, unhealthy (active checks), ejected (its answers to requests), or its breaker's
+    open, half-open or probing; `reason` says why where it is not ok. Counts are since the start.
+    """
+
+    name: str
+    state: str
+    in_flight: int
+    idle: int
+    reason: str | None = None
+    ejections: int = 0
+    openings: int = 0
+    checks_passed: int = 0
+    checks_failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamStatus:
-    """Connections of one upstream now, in this process."""
+    """Connections and targets of one upstream now, in this process.
+
+    `panicking`: no target is well, so all are asked. `retries_refused` were over the budget.
+    """
 
     name: str
     open: int
     idle: int
     in_flight: int
     waiting: int
+    panicking: bool = False
+    retries_refused: int = 0
+    targets: Sequence[TargetStatus] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 A schema marks a text by `format`: `duration` (seconds), `timer` (the same, above zero), `size`
 (bytes), `rate` (`Rate`), `percent` (0.0 to 1.0), `statuses` (inclusive ranges of HTTP statuses),
-`template` (`Template`; `x-roots` in the schema narrows or widens what it may name). `secret` marks a value that only a secret store may give.
+`template` (`Template`; `x-roots` in the schema narrows or widens what it may name). `secret` marks a
+value that only a secret store may give.
 """
 
 from __future__ import annotations
@@ -11,7 +12,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from proxy.templates import REQUEST_ROOTS, Template
-from proxy.units import DURATION_FORM, parse_duration, parse_percent, parse_rate, parse_size, parse_statuses
+from proxy.units import (
+    DURATION_FORM,
+    parse_duration,
+    parse_percent,
+    parse_rate,
+    parse_size,
+    parse_statuses,
+)
 
 Schema = Mapping[str, Any]
 

@@ -152,6 +152,8 @@ def _routed(
     caller: Caller,
     started: float,
 ) -> Handler:
+    if len(snapshot.serving) >= snapshot.most:
+        raise GatewayError("overloaded")
     if query and "#" in query:
         # Predicates stop reading at it, and the upstream might not (RFC 9112, 3.2.1).
         raise GatewayError("bad_path")

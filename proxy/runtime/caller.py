@@ -12,12 +12,12 @@ from proxy.paths import join
 from proxy.plugin.answer import Answer
 from proxy.plugin.exchange import Attempt
 from proxy.plugin.outgoing import is_target
+from proxy.runtime.retrying import IDEMPOTENT
 from proxy.upstream.body import Lease, UpstreamBody
 from proxy.upstream.connection import Connection
 from proxy.upstream.head import HeadBounds
 from proxy.upstream.pool import Upstream
 
-_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _WITH_EMPTY_LENGTH = frozenset({"POST", "PUT", "PATCH"})
 _OURS = HOP_BY_HOP | {b"host", b"content-length", b"expect"}
 
@@ -50,15 +50,21 @@ class Caller:
         lease = Lease(self._upstream)
         try:
             return await self._ask(lease, method, target, fields, body)
+        except GatewayError as error:
+            lease.let_go(error)
+            raise
         except BaseException:
-            lease.drop()
             lease.end()
             raise
+        finally:
+            if lease.target is None:
+                lease.end()
 
     async def _ask(
         self, lease: Lease, method: str, target: str, fields: bytes, body: bytes
     ) -> Answer:
-        chosen = lease.target = self._upstream.choose()
+        chosen = self._upstream.group.choose()
+        lease.take(chosen)
         host = encode(chosen.spec.authority)
         path = encode(join(self._upstream.spec.path, target))
         message = b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n%b" % (
@@ -74,9 +80,10 @@ class Caller:
                 return await self._exchange(lease, connection, method, message)
             except GatewayError as error:
                 # A connection that had been closed meanwhile is no answer (semantics.md, row 25).
-                if error.code != "upstream_reset_before_headers" or method not in _IDEMPOTENT:
+                if error.code != "upstream_reset_before_headers" or method not in IDEMPOTENT:
                     raise
-                lease.drop()
+                lease.let_go()
+                lease.take(chosen)
         connection = await lease.connect(self._timeouts, Attempt(chosen.label), perf_counter())
         return await self._exchange(lease, connection, method, message)
 
@@ -88,6 +95,7 @@ class Caller:
         connection.write(message)
         connection.expire_in(timeouts.response, "upstream_response_timeout")
         head = await connection.head()
+        lease.status = head.status
         reason = head.reason.decode("utf-8", "surrogateescape")
         fields = end_to_end(head.fields)
         if not head.has_body:

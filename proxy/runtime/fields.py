@@ -170,11 +170,14 @@ def _without_named(kept: list[Field], named: list[bytes]) -> list[Field]:
 
 def _cookie_field(field: Field, spec: RouteSpec | None) -> list[Field]:
     rule = Cookies.NONE if spec is None else spec.forward_cookies
-    if rule is Cookies.ALL:
-        return [field]
-    if rule is Cookies.NONE:
+    if rule is Cookies.NONE or spec is None:
         return []
-    left = rewriting.cookies(decode(field[1]), rule)
+    if rule is Cookies.ALL:
+        if not spec.hidden_cookies:
+            return [field]
+        left = rewriting.cookies_without(decode(field[1]), spec.hidden_cookies)
+    else:
+        left = rewriting.cookies(decode(field[1]), rule)
     return [(field[0], encode(left))] if left else []
 
 

@@ -12,12 +12,15 @@ from collections.abc import AsyncIterable, AsyncIterator, Coroutine
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from proxy.config.models import Retry
 from proxy.errors import GatewayError
-from proxy.headers import VIA, encode, render
+from proxy.headers import VIA, Field, encode, render
 from proxy.plugin.answer import Answer
 from proxy.plugin.exchange import Attempt, Exchange
 from proxy.runtime.fields import answer_fields
-from proxy.runtime.refusal import forget_frames, refusal
+from proxy.runtime.refusal import refusal
+from proxy.runtime.replay import Replay
+from proxy.runtime.retrying import again, again_after, keeps_body
 from proxy.server.tunnel import UpgradeTunnel
 from proxy.server.upload import ClientUpload
 from proxy.upstream.body import Lease, UpstreamBody
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
     from proxy.server.request import Request
     from proxy.upstream.target import Target
 
-_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _WITH_EMPTY_LENGTH = frozenset({"POST", "PUT", "PATCH"})
 
 Body = bytes | AsyncIterable[bytes] | None
@@ -45,111 +47,85 @@ async def forward(incoming: web.BaseRequest) -> Answer:
         return refusal(request, request.refused, "forward")
     try:
         route: Route = request.route
-        body = body_to_send(request.exchange)
+        exchange = request.exchange
+        body = body_to_send(exchange, route.retry)
         upstream = route.upstream
         for earlier in request.leases:
             earlier.end()  # a plugin tries again: the answer that it had is discarded
+        queued = None
         if not upstream.try_enter():
+            queued = perf_counter() - exchange.started
             await upstream.enter(route.timeouts.pool)
         lease = Lease(upstream)
         request.leases += (lease,)
-        target, last = upstream.choose(), False
+        target = upstream.group.only or upstream.group.choose(request)
+        patience = route.patience
         while True:
             attempt = Attempt(target.label)
-            request.exchange.attempts.append(attempt)
-            lease.target = target
+            if queued is not None:
+                attempt.queued, queued = queued, None
+            exchange.attempts.append(attempt)
+            lease.take(target)
             try:
-                sending = _start(request, lease, attempt, body, fresh=last)
+                sending = _start(request, lease, attempt, body, patience)
                 if sending is not None:
                     await sending
                 assert lease.connection is not None
                 head = await lease.connection.head_waiter()
-                break
             except GatewayError as error:
-                if not _tries_again(error, request.exchange, attempt, body, lease, last=last):
-                    raise
-                target, last = upstream.choose((target,)), True
-        attempt.head = perf_counter() - request.exchange.started
-        attempt.status = head.status
+                target, patience = await again(request, lease, attempt, body, error)
+                continue
+            if head.status in route.retry.statuses:
+                another = await again_after(request, lease, attempt, body, head)
+                if another is not None:
+                    target, patience = another
+                    continue
+            break
+        attempt.head = perf_counter() - exchange.started
+        attempt.status = lease.status = head.status
         return _answer(request, lease, head)
     except Exception as error:
         return refusal(request, error, "forward")
 
 
 def _start(
-    request: Request, lease: Lease, attempt: Attempt, body: Body, *, fresh: bool
+    request: Request, lease: Lease, attempt: Attempt, body: Body, patience: float
 ) -> Coroutine[Any, Any, None] | None:
     """Take a connection and send: at once where one is idle, else return what does.
 
-    The last try is `fresh`: it trusts no idle connection, since after a restart all are stale.
+    A try behind another trusts no idle connection: after a restart all are stale.
     """
     attempt.pool = perf_counter() - request.exchange.started
     target = lease.target
     assert target is not None
-    connection = None if fresh else lease.upstream.reuse(target)
+    connection = None if lease.tried else lease.upstream.reuse(target)
     if connection is None:
-        return _open(request, lease, target, attempt, body)
+        return _open(request, lease, target, attempt, body, patience)
     attempt.reused = True
     lease.connection = connection
-    return _send(request, connection, target, attempt, body)
+    return _send(request, connection, target, attempt, body, patience)
 
 
 async def _open(
-    request: Request, lease: Lease, target: Target, attempt: Attempt, body: Body
+    request: Request, lease: Lease, target: Target, attempt: Attempt, body: Body, patience: float
 ) -> None:
     started = request.exchange.started
     connection = await lease.connect(request.route.timeouts, attempt, started)
-    sending = _send(request, connection, target, attempt, body)
+    sending = _send(request, connection, target, attempt, body, patience)
     if sending is not None:
         await sending
-
-
-def _tries_again(
-    error: GatewayError,
-    exchange: Exchange,
-    attempt: Attempt,
-    body: Body,
-    lease: Lease,
-    *,
-    last: bool,
-) -> bool:
-    """Note how a try ended and drop its connection. Return whether another one is safe."""
-    attempt.code = error.code
-    attempt.end = perf_counter() - exchange.started
-    reason = None if last else why_again(error, exchange, attempt, body, lease)
-    lease.drop()
-    if reason is None:
-        return False
-    lease.upstream.retries[reason] += 1
-    forget_frames(error)
-    return True
-
-
-def why_again(
-    error: GatewayError, exchange: Exchange, attempt: Attempt, body: Body, lease: Lease
-) -> str | None:
-    """Return why one more try is safe, None when it is not (semantics.md, row 25)."""
-    if error.stage in ("resolve", "connect") and len(lease.upstream.targets) > 1:
-        return "connect"
-    stale = (
-        attempt.reused
-        and error.code == "upstream_reset_before_headers"
-        and lease.connection is not None
-        and lease.connection.silent
-    )
-    replayable = body is None or (
-        isinstance(body, bytes) and exchange.outgoing.method in _IDEMPOTENT
-    )
-    if stale and replayable:
-        return "stale-connection"
-    return None
 
 
 # -- 3. the head
 
 
 def _send(
-    request: Request, connection: Connection, target: Target, attempt: Attempt, body: Body
+    request: Request,
+    connection: Connection,
+    target: Target,
+    attempt: Attempt,
+    body: Body,
+    patience: float,
 ) -> Coroutine[Any, Any, None] | None:
     """Send head and body at once where the body is here, else return what sends the body."""
     exchange = request.exchange
@@ -159,9 +135,9 @@ def _send(
     head = request_head(request, exchange, target, body)
     if body is not None and (not isinstance(body, bytes) or len(body) > HIGH_WATER):
         connection.write(head)
-        return _send_body(request, connection, body, attempt)
+        return _send_body(request, connection, body, attempt, patience)
     connection.write(head + body if body else head)
-    connection.expire_in(route.timeouts.response, "upstream_response_timeout")
+    connection.expire_in(patience, "upstream_response_timeout")
     attempt.sent = perf_counter() - exchange.started
     return None
 
@@ -202,14 +178,16 @@ def _framing(method: str, body: Body, request: Request) -> bytes:
 def _length(body: Body) -> int | None:
     if isinstance(body, bytes):
         return len(body)
-    return body.length if isinstance(body, ClientUpload) else None
+    return body.length if isinstance(body, (ClientUpload, Replay)) else None
 
 
 # -- 4. the body
 
 
-def body_to_send(exchange: Exchange) -> Body:
+def body_to_send(exchange: Exchange, retry: Retry) -> Body:
     """Return the body, whole where all of it is here: it then goes out with the head in one write.
+
+    Of what is still on its way the beginning is kept where it may be sent again.
 
     Raises GatewayError `body_too_large` on an announced length over the limit, before the upstream
     is touched.
@@ -221,11 +199,15 @@ def body_to_send(exchange: Exchange) -> Body:
     # What came chunked stays chunked.
     if payload.arrived and payload.length is not None:
         return exchange.outgoing.hold(payload.take())
-    return payload
+    return Replay(payload, retry.buffer) if keeps_body(exchange, retry) else payload
 
 
 async def _send_body(
-    request: Request, connection: Connection, body: bytes | AsyncIterable[bytes], attempt: Attempt
+    request: Request,
+    connection: Connection,
+    body: bytes | AsyncIterable[bytes],
+    attempt: Attempt,
+    patience: float,
 ) -> None:
     """Pump the body until it ends or the answer is there: an early answer stops the upload."""
     timeouts = request.route.timeouts
@@ -241,7 +223,7 @@ async def _send_body(
             pump.result()
             attempt.sent = perf_counter() - request.exchange.started
             if not head.done():
-                connection.expire_in(timeouts.response, "upstream_response_timeout")
+                connection.expire_in(patience, "upstream_response_timeout")
     finally:
         if not pump.done():
             connection.keep = False
@@ -279,6 +261,8 @@ def _answer(request: Request, lease: Lease, head: Head) -> Answer:
     route: Route = request.route
     fields = answer_fields(head, request)
     fields.append(VIA)
+    if lease.upstream.spec.balance.sticky is not None:
+        _keep_target(request, lease, fields)
     reason = head.reason.decode("utf-8", "surrogateescape")
     if not head.has_body:
         if head.status == 101:
@@ -297,6 +281,13 @@ def _answer(request: Request, lease: Lease, head: Head) -> Answer:
     body = UpstreamBody(lease, connection, head.length, timeouts.write)
     framed = head.length is not None
     return Answer.from_upstream(head.status, reason, fields, body, dated=dated, framed=framed)
+
+
+def _keep_target(request: Request, lease: Lease, fields: list[Field]) -> None:
+    assert lease.target is not None
+    cookie = lease.upstream.group.cookie_for(lease.target, request)
+    if cookie is not None:
+        fields.append((b"Set-Cookie", encode(cookie)))
 
 
 def _switch(request: Request, connection: Connection) -> None:

@@ -17,6 +17,7 @@ from proxy.plugin.dropins import DropInError, namespace, restore
 from proxy.runtime import serving
 from proxy.runtime.begin import begin
 from proxy.runtime.ledger import Ledger
+from proxy.runtime.recent import RecentExchanges
 from proxy.runtime.retired import Retired
 from proxy.runtime.shared import Shared
 from proxy.runtime.slices import collector_paused
@@ -25,6 +26,7 @@ from proxy.tasks import Tasks
 from proxy.version import VERSION
 
 if TYPE_CHECKING:
+    from proxy.plugin.exchange import Exchange
     from proxy.server.protocol import ClientConnection
     from proxy.server.request import Request
     from proxy.server.server import GatewayServer
@@ -44,6 +46,7 @@ class Gateway(Ledger):
         super().__init__()
         self.catalog = catalog
         self.shared = Shared()
+        self.recent = RecentExchanges()
         self.tasks = Tasks()
         self.server: GatewayServer | None = None
         self.public_pages: Callable[[Config], PublicPages] = _no_pages
@@ -99,12 +102,19 @@ class Gateway(Ledger):
             restore(before)
             await fresh.close()
             raise
+        self._remember(fresh)
         self._snapshot = fresh
         self.catalog = catalog
         self.loaded_at = time.time()
         self._follow(config)
         if old is not None:
             self._retired.add(old)
+
+    def _remember(self, fresh: Snapshot) -> None:
+        """Have what ends on `fresh` kept for `brain why`, as long as its configuration says."""
+        settings = fresh.config.gateway.recent
+        self.recent.follow(settings)
+        fresh.note = self.recent.note if settings.keep else None
 
     def _follow(self, config: Config) -> None:
         if self.server is not None:
@@ -140,6 +150,11 @@ class Gateway(Ledger):
         """Requests under way, on all snapshots."""
         current = 0 if self._snapshot is None else self._snapshot.in_flight
         return current + self._retired.in_flight
+
+    def under_way(self) -> list[Exchange]:
+        """Return the exchanges that are not over, on all snapshots."""
+        current = () if self._snapshot is None else self._snapshot.serving.values()
+        return [*current, *self._retired.under_way]
 
     def serving(self) -> list[ClientConnection]:
         """Return the connections whose requests are under way, on all snapshots."""

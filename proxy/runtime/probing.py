@@ -63,7 +63,10 @@ class Prober:
         self._tried = {target: self._tried[target] for target in failing if target in self._tried}
 
     def failure(self, upstream: Upstream) -> str | None:
-        """Return why no target of an upstream can be reached, since when, and how old that is."""
+        """Return which targets are left out and why, else why none can be reached and since when."""
+        left_out = _left_out(upstream)
+        if left_out is not None:
+            return left_out
         code = upstream.failing
         if code is None:
             return None
@@ -75,10 +78,25 @@ class Prober:
         return f"{code} (for {now - since:.0f} s{last})"
 
 
+def _left_out(upstream: Upstream) -> str | None:
+    troubles = upstream.group.troubles()
+    if not troubles:
+        return None
+    now = monotonic()
+    told = (
+        f"{target.label} {standing.state} for {now - standing.since:.0f} s ({standing.reason})"
+        for target, standing in troubles
+    )
+    several = f"{len(troubles)} of {len(upstream.targets)} left out: "
+    panic = "; none is well, so all are asked" if upstream.group.panicking else ""
+    return f"{several}{', '.join(told)}{panic}"
+
+
 def _doubtful(upstreams: Iterable[Upstream]) -> list[Target]:
     doubtful = [
         target
         for upstream in upstreams
+        if upstream.spec.health is None
         for target in upstream.targets
         if target.failing is not None or not target.reached
     ]

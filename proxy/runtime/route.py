@@ -18,7 +18,10 @@ PATH_ROOTS = ("request", "principal", "claims", "service")
 
 
 class Route:
-    """One route of a snapshot: its match, its folded chain and its upstream."""
+    """One route of a snapshot: its match, its folded chain and its upstream.
+
+    `patience` is how long one try may take until the head of its answer, in seconds.
+    """
 
     __slots__ = (
         "authorities",
@@ -27,6 +30,8 @@ class Route:
         "forward_token",
         "limits",
         "name",
+        "patience",
+        "retry",
         "rewrite",
         "rewrites_late",
         "service",
@@ -42,6 +47,9 @@ class Route:
         self.upstream = upstream
         self.chain = chain
         self.timeouts = spec.timeouts
+        self.retry = spec.retry
+        per_try, whole = spec.retry.per_try, spec.timeouts.response
+        self.patience = whole if per_try is None else min(per_try, whole)
         self.limits = spec.limits
         self.forward_token = spec.forward_token
         limits = spec.limits
@@ -50,7 +58,7 @@ class Route:
         )
         self.rewrite = path_template(spec)
         self.rewrites_late = needs_principal(self.rewrite)
-        self.authorities = tuple(target.spec.authority.lower() for target in upstream.targets)
+        self.authorities = tuple(target.authority.lower() for target in upstream.spec.targets)
 
     def __repr__(self) -> str:
         return f"<Route {self.name}>"

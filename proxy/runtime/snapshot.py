@@ -31,12 +31,15 @@ from proxy.runtime.shared import Shared
 from proxy.runtime.slices import in_slices, let_go
 from proxy.server.checks import ALLOW
 from proxy.server.protocol import ClientConnection
+from proxy.server.server import most_in_flight
 from proxy.tasks import Tasks
 from proxy.upstream.pool import Upstream
 from proxy.upstream.tls import client_contexts
 
 if TYPE_CHECKING:
     from ssl import SSLContext
+
+    from proxy.plugin.exchange import Exchange
 
 log = logging.getLogger("brain.snapshot")
 T = TypeVar("T")
@@ -56,7 +59,9 @@ class Snapshot:
         self.upstreams: dict[UpstreamSpec, Upstream] = {}
         self._own_pages = OwnPages(config.gateway.base_path)
         self.pages = self._own_pages.found
-        self.serving: set[ClientConnection] = set()
+        self.serving: dict[ClientConnection, Exchange] = {}
+        self.note: Callable[[Exchange], None] | None = None
+        self.most = most_in_flight(config.gateway.limits)
         self._shared = shared
         self._services: dict[str, tuple[ServiceSpec, Upstream]] = {}
         self._folded: dict[tuple[object, ...], Handler] = {}
@@ -82,9 +87,10 @@ class Snapshot:
         """
         config = self.config
         known = {} if previous is None else previous.upstreams
+        former = {spec.name: upstream for spec, upstream in known.items()}
         contexts = await asyncio.to_thread(client_contexts, config.upstreams)
         ordered = [
-            self._upstream(spec, known, contexts.get(spec))
+            self._upstream(spec, known, contexts.get(spec), former.get(spec.name))
             async for spec in in_slices(config.upstreams)
         ]
         self._services = {one.name: (one, ordered[one.upstream]) for one in config.services}
@@ -103,6 +109,7 @@ class Snapshot:
         spec: UpstreamSpec,
         known: Mapping[UpstreamSpec, Upstream],
         context: SSLContext | None,
+        former: Upstream | None,
     ) -> Upstream:
         upstream = self.upstreams.get(spec)
         if upstream is None:
@@ -110,7 +117,7 @@ class Snapshot:
             if upstream is None or upstream.context is not context:
                 upstream = Upstream(spec, context)
             self.upstreams[spec] = upstream
-            upstream.acquire()
+            upstream.acquire(former)
         return upstream
 
     def _context(self, entry: Entry, status: Callable[[], GatewayStatus]) -> Context:
@@ -172,13 +179,13 @@ class Snapshot:
         """Requests on this snapshot: a connection has one at a time."""
         return len(self.serving)
 
-    def enter(self, connection: ClientConnection) -> None:
+    def enter(self, connection: ClientConnection, exchange: Exchange) -> None:
         """A request begins."""
-        self.serving.add(connection)
+        self.serving[connection] = exchange
 
     def leave(self, connection: ClientConnection) -> None:
         """A request is over."""
-        self.serving.discard(connection)
+        self.serving.pop(connection, None)
         if self._quiet is not None and not self.serving and not self._quiet.done():
             self._quiet.set_result(None)
 

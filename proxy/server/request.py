@@ -37,10 +37,10 @@ class Request(web.BaseRequest):
     route took the request; `prefix` the public prefix that was stripped; `forwarded_lines` the
     finished lines that tell the upstream who came; `rewrites` the candidate and the raw path of a
     route that rewrites; `refused` why this one can't be forwarded, which its route's chain hears from
-    the forwarder; `wants_trailers` whether the client reads what comes behind a body
-    (RFC 9110, 6.5.1); `uploads` whether a body was announced; `upgrading` whether the client asks for
-    another protocol, which was checked before; `keep` whether the connection may serve another
-    request; `leases` what must be given back when all is over.
+    the forwarder; `informed` whether a 1xx was relayed; `wants_trailers` whether the client reads
+    what comes behind a body (RFC 9110, 6.5.1); `uploads` whether a body was announced; `upgrading`
+    whether the client asks for another protocol, which was checked before; `keep` whether the
+    connection may serve another request; `leases` what must be given back when all is over.
     """
 
     _payload_writer: Any = None
@@ -57,6 +57,7 @@ class Request(web.BaseRequest):
     sent_host: str = ""
     leases: tuple[Any, ...] = ()
     refused: GatewayError | None = None
+    informed: bool = False
     upgrade: bool = False
     wants_trailers: bool = False
     tunnel: UpgradeTunnel | None = None
@@ -134,6 +135,7 @@ class Request(web.BaseRequest):
         transport = self.connection.transport
         if self._version != HttpVersion11 or transport is None:
             return
+        self.informed = True
         reason = HTTPStatus(status).phrase.encode() if status in _STATUSES else b""
         transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, render(end_to_end(fields))))
 

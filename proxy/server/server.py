@@ -23,6 +23,23 @@ DESCRIPTOR_SHARE = 0.4
 """Of the descriptor limit: a proxied exchange takes two, and files and logs need some."""
 
 
+IN_FLIGHT_SHARE = 0.9
+"""Of the connections: what is left of them asks for the gateway's own pages."""
+
+
+def most_connections(limits: ServerLimits) -> int:
+    """Return how many clients' connections may be open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(limits.connections, int(soft * DESCRIPTOR_SHARE))
+
+
+def most_in_flight(limits: ServerLimits) -> int:
+    """Return how many requests may be served at once."""
+    if limits.in_flight is not None:
+        return limits.in_flight
+    return max(1, int(most_connections(limits) * IN_FLIGHT_SHARE))
+
+
 class Application(Protocol):
     """What the runtime does with a request. Both tell whether the connection may go on."""
 
@@ -104,8 +121,7 @@ class GatewayServer(web.Server):
         super().connection_lost(handler, exc)
 
     def _bound(self) -> int:
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return min(self.limits.connections, int(soft * DESCRIPTOR_SHARE))
+        return most_connections(self.limits)
 
     def _log_refusal(self, limit: str) -> None:
         """Log at most one line a second, however many are refused."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from proxy.codes import Side
 from proxy.config.models import Timeouts
 from proxy.errors import GatewayError
 from proxy.headers import Field
@@ -11,23 +12,34 @@ from proxy.plugin.exchange import Attempt
 from proxy.upstream.connection import Connection
 from proxy.upstream.holding import Sink
 from proxy.upstream.pool import Upstream
+from proxy.upstream.standing import Standing
 from proxy.upstream.target import Target
 
 
 class Lease:
     """The right to one slot of an upstream, and the connection that was taken for it, if any.
 
-    `end` may be called at any time and more than once: a complete exchange gives its connection
-    back to the pool, any other closes it.
+    `status` is what the target answered, 0 before. `tried` are the targets of tries that are over,
+    `until` is when the last one must be, in seconds since the exchange began. `end` may be called at
+    any time and more than once: a complete exchange gives its connection back to the pool, any
+    other closes it, and the target is judged by what came.
     """
 
-    __slots__ = ("connection", "ended", "target", "upstream")
+    __slots__ = ("connection", "ended", "status", "target", "tried", "until", "upstream")
 
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
         self.target: Target | None = None
         self.connection: Connection | None = None
+        self.status = 0
+        self.tried: tuple[Target, ...] = ()
+        self.until: float | None = None
         self.ended = False
+
+    def take(self, target: Target) -> None:
+        """Begin a try at `target`."""
+        self.target = target
+        target.in_flight += 1
 
     async def connect(self, timeouts: Timeouts, attempt: Attempt, started: float) -> Connection:
         """Open a connection to `target` and hold it. Raises GatewayError.
@@ -44,20 +56,48 @@ class Lease:
         self.connection = connection
         return connection
 
-    def drop(self) -> None:
-        """Close the connection and keep the slot, for another try."""
-        if self.connection is not None:
-            self.connection.close()
-            self.connection = None
+    def let_go(self, error: GatewayError | None = None) -> None:
+        """End a try, which failed by `error`, and keep the slot for another."""
+        target, connection = self.target, self.connection
+        if target is None:
+            return
+        self.target = self.connection = None
+        self.tried = (*self.tried, target)
+        target.in_flight -= 1
+        if target.standing is not None:
+            judge(target.standing, self.status, connection, error)
+        if connection is not None:
+            self.upstream.give_back(target, connection)
+        self.status = 0
 
     def end(self) -> None:
         """Give slot and connection back."""
         if self.ended:
             return
         self.ended = True
-        if self.connection is not None and self.target is not None:
-            self.upstream.give_back(self.target, self.connection)
+        target = self.target
+        if target is not None:
+            target.in_flight -= 1
+            if target.standing is not None:
+                judge(target.standing, self.status, self.connection, None)
+            if self.connection is not None:
+                self.upstream.give_back(target, self.connection)
         self.upstream.leave()
+
+
+def judge(
+    standing: Standing, status: int, connection: Connection | None, error: GatewayError | None
+) -> None:
+    """Tell a target's standing how a try ended; a client that left says nothing of it."""
+    if error is None and connection is not None:
+        if status and (connection.complete or connection.upgraded):
+            standing.answered(status)
+            return
+        error = connection.error
+    if error is not None and error.side is Side.UPSTREAM and error.code != "stream_timeout":
+        standing.failed(error)
+    else:
+        standing.undecided()
 
 
 class UpstreamBody:

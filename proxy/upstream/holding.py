@@ -187,6 +187,11 @@ class BodyReader(asyncio.Protocol, ABC):
 
     # -- what should not happen
 
+    @property
+    def error(self) -> GatewayError | None:
+        """Why the exchange failed, by the target's fault or a timer; None while it did not."""
+        return self._error
+
     def _fail(self, code: str) -> None:
         if self.busy and not self.complete and self._error is None:
             self._fail_with(GatewayError(code, log=self.label))

@@ -9,12 +9,17 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from proxy.config.models import TargetSpec, Timeouts, UpstreamSpec
+from proxy.config.models import Timeouts, UpstreamSpec
 from proxy.errors import GatewayError
-from proxy.plugin.context import UpstreamStatus
+from proxy.plugin.context import TargetStatus, UpstreamStatus
 from proxy.plugin.exchange import Attempt
+from proxy.tasks import Tasks
+from proxy.upstream.budget import RetryBudget
 from proxy.upstream.connection import Connection
-from proxy.upstream.resolver import Resolver
+from proxy.upstream.group import Group
+from proxy.upstream.health import HealthChecks
+from proxy.upstream.members import Members
+from proxy.upstream.resolver import Resolver, SocketAddress
 from proxy.upstream.target import Target
 
 if TYPE_CHECKING:
@@ -25,7 +30,8 @@ class Upstream:
     """A named pool of interchangeable targets. A hanging upstream can't starve another.
 
     A slot is one exchange in flight; at most `concurrent` are given out, at most `queue` wait for
-    one. Every slot that `enter` gave must be given back by `leave`.
+    one. Every slot that `enter` gave must be given back by `leave`. `group` chooses targets, `budget`
+    says whether a request may be tried again, `retries` counts those that were, by their reason.
     """
 
     def __init__(self, spec: UpstreamSpec, context: SSLContext | None) -> None:
@@ -33,13 +39,18 @@ class Upstream:
         self.spec = spec
         self.name = spec.name
         self.context = context
-        resolver = Resolver(spec.resolve_ttl)
-        self.targets = tuple(self._target(target, resolver) for target in spec.targets)
+        self._resolver = Resolver(spec.resolve_ttl, self._found)
+        self._members = Members(spec, context, self._resolver)
+        self.group = Group(spec)
+        self.budget = RetryBudget()
+        self._requests = self.budget.requests
+        self._tasks = Tasks()
+        self._looking_up: asyncio.TimerHandle | None = None
+        self._asked = 0
         self._keepalive = spec.keepalive
         self._young = spec.max_age * 0.9
         self.in_flight = 0
         self.retries: Counter[str] = Counter()
-        self._next = 0
         self._open: set[Connection] = set()
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -48,13 +59,16 @@ class Upstream:
     def __repr__(self) -> str:
         return f"<Upstream {self.name} in_flight={self.in_flight} open={len(self._open)}>"
 
-    def _target(self, target: TargetSpec, resolver: Resolver) -> Target:
-        return Target(target, self.spec.tls, resolver, self.context)
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The targets as they are now."""
+        return self.group.members
 
     # -- slots
 
     def try_enter(self) -> bool:
         """Take a slot if one is free."""
+        self._requests.count += 1
         if self.in_flight >= self.spec.concurrent:
             return False
         self.in_flight += 1
@@ -66,7 +80,8 @@ class Upstream:
         Raises GatewayError `upstream_saturated` at once when the queue is full, or
         `upstream_pool_timeout`.
         """
-        if self.try_enter():
+        if self.in_flight < self.spec.concurrent:
+            self.in_flight += 1
             return
         if len(self._waiters) >= self.spec.queue:
             raise GatewayError("upstream_saturated")
@@ -102,21 +117,6 @@ class Upstream:
 
     # -- connections
 
-    def choose(self, tried: Iterable[Target] = ()) -> Target:
-        """Return the next target in turn, one that was not tried where there is one.
-
-        Another try takes nobody's turn: else a dead target among two would be the first for all.
-        """
-        targets = self.targets
-        if len(targets) == 1:
-            return targets[0]
-        at = self._next % len(targets)
-        if not tried:
-            self._next += 1
-            return targets[at]
-        in_turn = targets[at:] + targets[:at]
-        return next((target for target in in_turn if target not in tried), targets[at])
-
     def reuse(self, target: Target) -> Connection | None:
         """Return the target's most recent idle connection that is still good, or None."""
         idle = target.idle
@@ -134,13 +134,15 @@ class Upstream:
         connection = await target.connect(timeouts, attempt, started)
         connection.on_closed = self._open.discard
         self._open.add(connection)
+        if self._looking_up is None and self._members.names and self._owners:
+            self._look_up_later()
         return connection
 
     def give_back(self, target: Target, connection: Connection) -> None:
         """Keep a connection for the next exchange when it may be used again, else close it."""
         now = monotonic()
         old = now - connection.born > self._young and self._too_old(connection, now)
-        if old or not connection.reusable or not self._owners:
+        if old or not connection.reusable or target.gone or not self._owners:
             connection.close()
             return
         connection.busy = False
@@ -174,24 +176,61 @@ class Upstream:
 
     # -- life: an upstream outlives a reload that does not change it
 
-    def acquire(self) -> None:
-        """One more snapshot uses this upstream."""
+    def acquire(self, former: Upstream | None = None) -> None:
+        """One more snapshot uses this upstream; the first one starts the checks of its targets.
+
+        `former` is what it replaces under the same name: what is known of its targets is kept.
+        """
         self._owners += 1
+        if self._owners > 1:
+            return
+        if former is not None:
+            self._members.inherit(former.spec, former.targets)
+        self.group.set_members(self._members.all())
+        if self.spec.health is not None:
+            checks = HealthChecks(self.spec.health, self.group, self._tasks)
+            self._tasks.spawn(checks.run(), name=f"health of {self.name}")
 
     def release(self) -> None:
         """One snapshot less; the last one closes what is idle. Busy connections end by themselves."""
         self._owners -= 1
         if self._owners == 0:
-            self._close_idle()
+            self._tasks.stop()
+            self.group.close()
+            for timer in (self._sweeper, self._looking_up):
+                if timer is not None:
+                    timer.cancel()
+            self._sweeper = self._looking_up = None
+            self._close_idle(self.targets)
 
-    def _close_idle(self) -> None:
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            self._sweeper = None
-        for target in self.targets:
+    def _close_idle(self, targets: Iterable[Target]) -> None:
+        for target in targets:
             for connection in target.idle:
                 connection.close()
             target.idle.clear()
+
+    # -- names: one that has several addresses is as many targets
+
+    def _look_up_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._asked = self._requests.count
+        self._looking_up = loop.call_later(self.spec.resolve_ttl, self._look_up)
+
+    def _look_up(self) -> None:
+        """Look names up again while they are used: connections that live on would never ask."""
+        self._looking_up = None
+        if self._requests.count == self._asked:
+            return
+        for host, port in self._members.names:
+            self._tasks.spawn(self._resolver.refresh(host, port), name=f"resolve {host}")
+        self._look_up_later()
+
+    def _found(self, host: str, port: int, addresses: tuple[SocketAddress, ...]) -> None:
+        if not self._members.found(host, port, addresses):
+            return
+        before = self.targets
+        self.group.set_members(self._members.all())
+        self._close_idle(target for target in before if target.gone)
 
     @property
     def failing(self) -> str | None:
@@ -202,7 +241,7 @@ class Upstream:
     @property
     def used(self) -> bool:
         """Whether anything was ever sent here: of 10,000 upstreams most may be asleep."""
-        return bool(self._open or self.in_flight or self._next or self.retries)
+        return bool(self._open or self.in_flight or self._requests.count)
 
     def status(self) -> UpstreamStatus:
         """Return what the pool holds now."""
@@ -213,4 +252,24 @@ class Upstream:
             idle=idle,
             in_flight=self.in_flight,
             waiting=len(self._waiters),
+            panicking=self.group.panicking,
+            retries_refused=self.budget.refused,
+            targets=[_status(target) for target in self.targets],
         )
+
+
+def _status(target: Target) -> TargetStatus:
+    standing = target.standing
+    if standing is None:
+        return TargetStatus(target.label, "ok", target.in_flight, len(target.idle))
+    return TargetStatus(
+        target.label,
+        standing.state,
+        target.in_flight,
+        len(target.idle),
+        reason=standing.reason,
+        ejections=0 if standing.watch is None else standing.watch.ejections,
+        openings=0 if standing.breaker is None else standing.breaker.openings,
+        checks_passed=standing.checks[True],
+        checks_failed=standing.checks[False],
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -12,6 +14,7 @@ from proxy.errors import GatewayError
 from proxy.tasks import Tasks
 
 SocketAddress = tuple[socket.AddressFamily, tuple[str | int, ...]]
+Found = Callable[[str, int, tuple[SocketAddress, ...]], None]
 
 AFTER_FAILURE = 5.0
 """Seconds for which the last good answer serves after a look-up that failed."""
@@ -28,11 +31,13 @@ class Resolver:
 
     The system's resolver tells no TTL, so an answer is used for `ttl` seconds. A name that stops
     resolving keeps its last addresses: a broken DNS server must not take the services with it.
-    An address that refused is looked up again at once: containers move.
+    An address that refused is looked up again at once: containers move. `found` is called with what
+    each look-up finds.
     """
 
-    def __init__(self, ttl: float = 30.0) -> None:
+    def __init__(self, ttl: float = 30.0, found: Found | None = None) -> None:
         self._ttl = ttl
+        self._found = found
         self._tasks = Tasks()
         self._known: dict[tuple[str, int], _Known] = {}
         self._looking: dict[tuple[str, int], asyncio.Task[tuple[SocketAddress, ...]]] = {}
@@ -47,6 +52,11 @@ class Resolver:
         if known is not None and known.until > now:
             return known.addresses
         return await self._look_up_once(host, port)
+
+    async def refresh(self, host: str, port: int) -> None:
+        """Look a name up again; while that fails, the last good answer stays."""
+        with suppress(GatewayError):
+            await self._look_up_once(host, port)
 
     async def _look_up_once(self, host: str, port: int) -> tuple[SocketAddress, ...]:
         key = (host, port)
@@ -78,6 +88,8 @@ class Resolver:
         distinct = dict.fromkeys((family, address) for family, _, _, _, address in found)
         addresses = cast("tuple[SocketAddress, ...]", tuple(distinct))
         self._known[host, port] = _Known(addresses, loop.time() + self._ttl)
+        if self._found is not None:
+            self._found(host, port, addresses)
         return addresses
 
     def last_good(self, host: str, port: int) -> tuple[SocketAddress, ...] | None:
@@ -93,6 +105,11 @@ class Resolver:
         known = self._known.get((host, port))
         if known is not None:
             known.until = 0.0
+
+
+def is_name(host: str) -> bool:
+    """Say whether a host has to be looked up."""
+    return _literal(host, 0) is None
 
 
 def _literal(host: str, port: int) -> SocketAddress | None:

@@ -1,4 +1,4 @@
-"""One address of an upstream: opening a connection to it, each step with its own timer and code."""
+"""One target of an upstream: opening a connection to it, each step with its own timer and code."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from proxy.errors import GatewayError
 from proxy.plugin.exchange import Attempt, now_since
 from proxy.upstream.connection import Connection
 from proxy.upstream.resolver import Resolver, SocketAddress
+from proxy.upstream.standing import Standing
 
 T = TypeVar("T")
 
@@ -20,27 +21,44 @@ T = TypeVar("T")
 class Target:
     """A target and its idle connections, the most recently used last.
 
+    A name that has several addresses is as many targets: `addresses` are then those of this one, in
+    the order in which they are tried. None looks the name up for each connection.
+
     `failing` is the code of the last try to connect when that failed, for the operator; `reached`
-    tells whether any try ever succeeded.
+    tells whether any try ever succeeded. `standing` is None where nothing watches it; `gone` tells
+    that it is no target any more, and keeps no connection.
     """
 
     __slots__ = (
         "_context",
         "_resolver",
         "_server_name",
+        "addresses",
         "authority",
         "failing",
+        "gone",
         "idle",
+        "in_flight",
         "label",
         "reached",
         "spec",
+        "standing",
     )
 
     def __init__(
-        self, spec: TargetSpec, tls: UpstreamTls, resolver: Resolver, context: ssl.SSLContext | None
+        self,
+        spec: TargetSpec,
+        tls: UpstreamTls,
+        resolver: Resolver,
+        context: ssl.SSLContext | None,
+        addresses: tuple[SocketAddress, ...] | None = None,
     ) -> None:
         self.spec = spec
-        self.label = str(spec)
+        self.addresses = addresses
+        self.label = f"{spec} at {addresses[0][1][0]}" if addresses else str(spec)
+        self.in_flight = 0
+        self.standing: Standing | None = None
+        self.gone = False
         self.authority = spec.authority
         self.idle: list[Connection] = []
         self.failing: str | None = None
@@ -74,6 +92,8 @@ class Target:
         return connection
 
     async def _addresses(self, timeouts: Timeouts) -> tuple[SocketAddress, ...]:
+        if self.addresses is not None:
+            return self.addresses
         host, port = self.spec.host, self.spec.port
         looked_up = self._resolver.resolve(host, port)
         try:

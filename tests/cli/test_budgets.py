@@ -54,6 +54,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "revisions": frozenset(),
     "rollback {revision}": frozenset(),
     "diff": CONTRACT | {"yaml"},
+    "why --last": frozenset(),
     "schema": CONTRACT,
     "schema --plugins-only": CONTRACT,
     "check": CONTRACT | {"yaml"},

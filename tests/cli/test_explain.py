@@ -71,7 +71,7 @@ KEYS = {
     "route": "name service place fallback match prefix alias rank why access access_from "
     "authenticators values",
     "caller": "subject tenant roles scopes by verified",
-    "outgoing": "method target targets headers dropped",
+    "outgoing": "method target balance targets headers dropped",
 }
 TOP = "request answer page plugin_page route near_misses nearest caller chain outgoing retries settings"
 

@@ -71,7 +71,7 @@ def blocks() -> Iterator[tuple[str, dict[str, Any], Any]]:
     top = language()["properties"]
     gateway, service = Gateway(), top["services"]["additionalProperties"]["properties"]
     yield "gateway", top["gateway"]["properties"], gateway
-    for name in ("limits", "timeouts", "shutdown"):
+    for name in ("limits", "timeouts", "shutdown", "recent"):
         yield (
             f"gateway.{name}",
             top["gateway"]["properties"][name]["properties"],
@@ -127,7 +127,7 @@ def test_services_and_routes_share_their_definitions() -> None:
     """What is settable on a service is settable on a route, but for what makes it a service."""
     definitions = read_schema("routes.schema.json")["definitions"]
     service, route = definitions["service"]["properties"], definitions["route"]["properties"]
-    only_service = {"aliases", "routes", "balance", "health", "breaker"}
+    only_service = {"aliases", "routes"}
     assert set(service) - set(route) == only_service
     assert set(route) - set(service) == {"name", "match", "rewrite", "workflow"}
     assert all(service[name] == route[name] for name in set(service) & set(route))

@@ -137,6 +137,12 @@ async def test_a_service_that_is_another_services_upstream(of: Of) -> None:
     places = {one["name"]: (one["from"], one["place"]) for one in told["settings"]}
     assert places["upstream.queue"] == ("service shop", "routes.yaml:4")
     assert told["outgoing"]["targets"] == [
-        {"url": "http://shop:1", "host": "shop:1", "place": "routes.yaml:4"}
+        {
+            "url": "http://shop:1",
+            "host": "shop:1",
+            "weight": 1,
+            "backup": False,
+            "place": "routes.yaml:4",
+        }
     ]
     assert told["outgoing"]["target"] == "/base/x"

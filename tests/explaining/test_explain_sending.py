@@ -46,7 +46,13 @@ async def test_the_path_is_stripped_and_joined_byte_for_byte(of: Of) -> None:
     sent = (await of(TEXT).told("GET /api/near/a%2Cb/?q=%zz&q"))["outgoing"]
     assert (sent["method"], sent["target"]) == ("GET", "/base/a%2Cb/?q=%zz&q")
     assert sent["targets"] == [
-        {"url": "http://near:8000", "host": "near:8000", "place": "routes.yaml:7"}
+        {
+            "url": "http://near:8000",
+            "host": "near:8000",
+            "weight": 1,
+            "backup": False,
+            "place": "routes.yaml:7",
+        }
     ]
 
 
@@ -169,11 +175,20 @@ async def test_what_the_forwarder_refuses_is_the_answer(of: Of) -> None:
 @pytest.mark.parametrize(
     ("asked", "headers", "expected"),
     [
-        ("GET /api/near/x", [], [("stale-connection", True, False)]),
-        ("GET /api/far/x", [], [("connect", False, False), ("stale-connection", True, False)]),
-        ("POST /api/near/x", [], [("stale-connection", True, False)]),
-        ("PUT /api/near/x", ["Content-Length: 5"], [("stale-connection", True, True)]),
-        ("POST /api/near/x", ["Content-Length: 5"], []),
+        ("GET /api/near/x", [], [("connect", False, False), ("reset", False, False)]),
+        ("GET /api/far/x", [], [("connect", False, False), ("reset", False, False)]),
+        ("POST /api/near/x", [], [("connect", False, False), ("stale-connection", True, False)]),
+        (
+            "PUT /api/near/x",
+            ["Content-Length: 5"],
+            [("connect", False, False), ("reset", False, False)],
+        ),
+        (
+            "PUT /api/near/x",
+            ["Content-Length: 100000"],
+            [("connect", False, False), ("reset", False, True)],
+        ),
+        ("POST /api/near/x", ["Content-Length: 5"], [("connect", False, False)]),
         ("POST /api/far/x", ["Transfer-Encoding: chunked"], [("connect", False, False)]),
     ],
 )

@@ -31,7 +31,7 @@ def wire(text: str) -> str:
 
 def fields(found: Explanation) -> list[tuple[str, str]]:
     assert found.outgoing is not None
-    (_, host), *_ = found.outgoing.hosts
+    host = found.outgoing.aims[0].host
     own = [(one.name, wire(one.value)) for one in found.outgoing.sent]
     return [("Host", host), *own]
 

@@ -1,0 +1,194 @@
+"""Whether and when a request is tried again, and at which target (semantics.md, row 25)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from time import perf_counter
+from typing import TYPE_CHECKING, NoReturn
+
+from proxy.config.models import Retry
+from proxy.errors import GatewayError
+from proxy.headers import decode
+from proxy.plugin.exchange import Attempt, Exchange
+from proxy.runtime.refusal import forget_frames
+from proxy.runtime.replay import Replay
+from proxy.upstream.body import Lease
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable
+
+    from proxy.runtime.route import Route
+    from proxy.server.request import Request
+    from proxy.upstream.head import Head
+    from proxy.upstream.target import Target
+
+    Body = bytes | AsyncIterable[bytes] | None
+
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+"""Methods that may be sent twice (RFC 9110, 9.2.2)."""
+
+PAUSE = 0.05
+"""Seconds before the same target is asked a second time; each further pause is twice as long."""
+
+AGAIN = frozenset({"connect", "stale-connection", "reset", "status", "per-try-timeout"})
+"""The words of `Attempt.again` after which another try follows."""
+
+_OPENING = frozenset({"resolve", "connect", "tls"})
+_QUICK = frozenset({"upstream_connect_refused", "upstream_connect_failed"})
+_UNCOUNTED = frozenset({"connect", "stale-connection"})
+"""Tries behind which no request arrived: they take nothing out of the budget."""
+
+
+async def again(
+    request: Request, lease: Lease, attempt: Attempt, body: Body, error: GatewayError
+) -> tuple[Target, float]:
+    """Note how a try ended and return the next target, and the seconds that it has for its head.
+
+    Raises `error` when no other try follows.
+    """
+    exchange, route = request.exchange, request.route
+    attempt.code, attempt.note = error.code, error.log
+    attempt.end = perf_counter() - exchange.started
+    word = why_again(error, request, attempt, body, lease)
+    stale = word == "stale-connection"
+    lease.let_go(None if stale else error)
+    word = attempt.again = _allowed(word, lease, route)
+    if word not in AGAIN:
+        _give_up(error)
+    patience = _patience(lease, attempt, exchange, route)
+    if patience <= 0:
+        attempt.again = "too-late"
+        _give_up(error)
+    target = _next(lease, request, error)
+    if target in lease.tried and not stale:
+        await asyncio.sleep(PAUSE * 2 ** (len(lease.tried) - 1) * random.uniform(0.5, 1.0))  # noqa: S311
+    _count(lease, attempt, word)
+    forget_frames(error)
+    return target, patience
+
+
+async def again_after(
+    request: Request, lease: Lease, attempt: Attempt, body: Body, head: Head
+) -> tuple[Target, float] | None:
+    """Do as `again` for a status that the route tries again; None: the answer goes to the client."""
+    exchange, route = request.exchange, request.route
+    pause = retry_after(head)
+    word: str | None = _safe("status", request, body)
+    if word == "status" and pause > route.retry.wait:
+        word = "too-late"
+    lease.status = attempt.status = head.status
+    if word == "status":
+        attempt.end = perf_counter() - exchange.started
+        word = _allowed(word, lease, route, tries=len(lease.tried) + 1)
+    patience = _patience(lease, attempt, exchange, route) - pause
+    attempt.again = word if patience > 0 else "too-late"
+    if attempt.again != "status":
+        attempt.end = None
+        return None
+    attempt.head = attempt.end
+    lease.let_go()
+    await asyncio.sleep(pause)
+    target = _next(lease, request, GatewayError("upstream_unavailable"))
+    _count(lease, attempt, "status")
+    return target, patience
+
+
+def _give_up(error: GatewayError) -> NoReturn:
+    raise error
+
+
+def _count(lease: Lease, attempt: Attempt, word: str | None) -> None:
+    lease.upstream.retries[word or ""] += 1
+
+
+def _next(lease: Lease, request: Request, error: GatewayError) -> Target:
+    try:
+        return lease.upstream.group.choose(request, lease.tried)
+    except GatewayError:
+        raise error from None
+
+
+# -- whether
+
+
+def why_again(
+    error: GatewayError, request: Request, attempt: Attempt, body: Body, lease: Lease
+) -> str | None:
+    """Return a word of `Attempt.again`: why one more try is safe, or why it is not.
+
+    None where the failure is of no kind that is tried again. How many tries there were, and the
+    budget, are not looked at.
+    """
+    if error.stage in _OPENING:
+        tried = () if lease.target is None else (*lease.tried, lease.target)
+        elsewhere = lease.upstream.group.has_another(tried)
+        return "connect" if elsewhere or error.code in _QUICK else None
+    if error.code == "upstream_reset_before_headers":
+        if attempt.reused and lease.connection is not None and lease.connection.silent:
+            return "stale-connection" if body is None else _safe("stale-connection", request, body)
+        return _safe("reset", request, body)
+    if error.code == "upstream_response_timeout" and request.route.retry.per_try is not None:
+        return _safe("per-try-timeout", request, body)
+    return None
+
+
+def _safe(word: str, request: Request, body: Body) -> str:
+    """Return `word` where the request may be sent twice, else the word for why it may not."""
+    if not may_repeat(request.exchange, request.route.retry):
+        return "method"
+    if request.informed:
+        return "too-late"  # a 103 has gone out: what follows it belongs to this target
+    return word if _is_whole(body) else "body"
+
+
+def may_repeat(exchange: Exchange, retry: Retry) -> bool:
+    """Say whether doing a request twice is doing it once (RFC 9110, 9.2.2)."""
+    if exchange.outgoing.method in IDEMPOTENT:
+        return True
+    return retry.idempotency_key and "Idempotency-Key" in exchange.outgoing.headers
+
+
+def _is_whole(body: Body) -> bool:
+    return body is None or isinstance(body, bytes) or (isinstance(body, Replay) and body.whole)
+
+
+def _allowed(word: str | None, lease: Lease, route: Route, tries: int | None = None) -> str | None:
+    """Return `word`, or the one that says why there are no more tries."""
+    if word not in AGAIN:
+        return word
+    retry = route.retry
+    if (len(lease.tried) if tries is None else tries) >= retry.attempts:
+        return "attempts"
+    if word not in _UNCOUNTED and not lease.upstream.budget.spend(retry):
+        return "budget"
+    return word
+
+
+def keeps_body(exchange: Exchange, retry: Retry) -> bool:
+    """Say whether a body is worth keeping while it is sent."""
+    return retry.attempts > 1 and retry.buffer > 0 and may_repeat(exchange, retry)
+
+
+# -- when
+
+
+def _patience(lease: Lease, attempt: Attempt, exchange: Exchange, route: Route) -> float:
+    """Return how long the next try may take: all of them end when the first one would have to."""
+    now = perf_counter() - exchange.started
+    if lease.until is None:
+        sent = now if attempt.sent is None else attempt.sent
+        lease.until = sent + route.timeouts.response
+    return min(route.patience, lease.until - now)
+
+
+def retry_after(head: Head) -> float:
+    """Return the seconds that an answer asks to wait, 0 where it does not say (RFC 9110, 10.2.3).
+
+    A date is taken for too long: clocks differ, and whoever means a moment writes seconds.
+    """
+    for name, value in head.fields:
+        if name.lower() == b"retry-after":
+            text = decode(value).strip()
+            return float(text) if text.isascii() and text.isdigit() and len(text) < 9 else 1e9
+    return 0.0

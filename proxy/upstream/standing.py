@@ -1,0 +1,200 @@
+"""What is known of one target: whether it is well, left out, or behind an open breaker."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from time import monotonic
+from typing import Protocol
+
+from proxy.config.models import UpstreamSpec
+from proxy.errors import GatewayError
+from proxy.upstream.breaker import CircuitBreaker, State
+from proxy.upstream.outliers import OutlierWatch
+
+GATEWAY_FAULTS = frozenset({502, 503, 504})
+"""What a breaker counts: a plain 500 is mostly one request's own fault, not the target's."""
+
+
+class Listener(Protocol):
+    """A group of targets that one standing belongs to."""
+
+    def changed(self) -> None:
+        """Look again at which targets may be asked."""
+
+    def may_eject(self) -> bool:
+        """Say whether one target more may be left out."""
+
+
+class Standing:
+    """One target's health, ejection and breaker. It outlives a reload that leaves these as they are.
+
+    `since` is when its state last changed and `reason` why it is not asked, for the operator.
+    """
+
+    __slots__ = (
+        "_bad_checks",
+        "_good_checks",
+        "_health",
+        "_timer",
+        "breaker",
+        "checked",
+        "checks",
+        "ejected",
+        "listeners",
+        "reason",
+        "returned",
+        "since",
+        "watch",
+        "well",
+    )
+
+    def __init__(self, spec: UpstreamSpec) -> None:
+        self.listeners: list[Listener] = []
+        self.watch = OutlierWatch(spec.outliers) if spec.outliers.on else None
+        self.breaker = None if spec.breaker is None else CircuitBreaker(spec.breaker, self._changed)
+        self._health = spec.health
+        self.well = True
+        self.ejected = False
+        self.checked = False
+        self.checks = {True: 0, False: 0}
+        self.reason: str | None = None
+        self.since = monotonic()
+        self.returned = -math.inf
+        self._good_checks = self._bad_checks = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        return f"<Standing {self.state}>"
+
+    @property
+    def state(self) -> str:
+        """`ok`, `unhealthy`, `ejected`, or the breaker's `open`, `half-open` or `probing`."""
+        if not self.well:
+            return "unhealthy"
+        if self.ejected:
+            return "ejected"
+        if self.breaker is None or self.breaker.state is State.CLOSED:
+            return "ok"
+        state: str = self.breaker.state.value
+        return state
+
+    @property
+    def fit(self) -> bool:
+        """Whether health and ejection let it be asked."""
+        return self.well and not self.ejected
+
+    @property
+    def closed(self) -> bool:
+        """Whether its breaker lets requests pass."""
+        return self.breaker is None or self.breaker.state is State.CLOSED
+
+    # -- how requests end
+
+    def good(self) -> None:
+        """A request ended well."""
+        if self.watch is not None:
+            self.watch.good()
+        if self.breaker is not None:
+            self.breaker.good()
+
+    def answered(self, status: int) -> None:
+        """A request ended with a whole answer."""
+        if status < 500:
+            self.good()
+            return
+        if self.watch is not None:
+            self._judge(f"answers {status}")
+        if self.breaker is not None:
+            if status in GATEWAY_FAULTS:
+                self.breaker.bad()
+            else:
+                self.breaker.good()
+
+    def failed(self, error: GatewayError) -> None:
+        """A request ended without a whole answer, by the target's fault."""
+        if self.watch is not None:
+            self._judge(error.code)
+        if self.breaker is not None:
+            self.breaker.bad()
+
+    def undecided(self) -> None:
+        """A request ended without telling anything of the target."""
+        if self.breaker is not None:
+            self.breaker.undecided()
+
+    def _judge(self, what: str) -> None:
+        assert self.watch is not None
+        why = self.watch.bad()
+        if why is None or self.ejected or not all(one.may_eject() for one in self.listeners):
+            return
+        seconds = self.watch.eject()
+        self.ejected = True
+        self.reason = f"{why}, the last: {what}"
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.readmit)
+        self._changed()
+
+    def readmit(self) -> None:
+        """Ask it again."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.ejected:
+            assert self.watch is not None
+            self.watch.readmit()
+            self.ejected = False
+            self._changed()
+
+    # -- how checks end
+
+    def check_passed(self) -> None:
+        """An active check found it well."""
+        assert self._health is not None
+        self.checks[True] += 1
+        self._bad_checks = 0
+        self._good_checks += 1
+        if not self.well and self._good_checks >= self._health.healthy:
+            self.well = True
+            self._changed()
+        self.checked = True
+
+    def check_failed(self, reason: str) -> None:
+        """An active check found it unwell; the first check of all decides at once."""
+        assert self._health is not None
+        self.checks[False] += 1
+        self._good_checks = 0
+        self._bad_checks += 1
+        enough = self._bad_checks >= self._health.unhealthy or not self.checked
+        self.checked = True
+        if not self.well or enough:
+            self.reason = reason
+        if self.well and enough:
+            self.well = False
+            self._changed()
+
+    # -- life
+
+    def _changed(self) -> None:
+        now = monotonic()
+        if self.fit and self.closed:
+            self.reason = None
+            self.returned = now
+        elif self.fit and self.reason is None:
+            self.reason = "its requests failed"
+        self.since = now
+        for listener in self.listeners:
+            listener.changed()
+
+    def leave(self, listener: Listener) -> None:
+        """One group less; with the last one its timers end."""
+        self.listeners.remove(listener)
+        if not self.listeners:
+            if self._timer is not None:
+                self._timer.cancel()
+            if self.breaker is not None:
+                self.breaker.close()
+
+
+def watched(spec: UpstreamSpec) -> tuple[object, ...]:
+    """Return what a standing depends on: where it is equal, a standing may be kept."""
+    return spec.outliers, spec.breaker, spec.health
