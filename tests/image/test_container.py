@@ -41,7 +41,7 @@ class Running:
             image,
             stages((ROOT / "Dockerfile").read_text())[-1],
             {
-                **service["environment"],
+                **{name: image.here(value) for name, value in service["environment"].items()},
                 "BRAIN_TRUSTED_PROXIES": EDGE,
                 "BRAIN_LISTEN": f"127.0.0.1:{self.public}",
                 "BRAIN_ADMIN": f"{EDGE}:{self.admin}",
@@ -160,6 +160,28 @@ def test_a_file_that_is_replaced_on_the_host_is_loaded(running: Running) -> None
     assert running.process is not None
     running.process.send_signal(signal.SIGHUP)
     running.wait(lambda: "(SIGHUP)" in running.log)
+
+
+def test_a_container_that_starts_with_a_bad_file_serves_what_the_last_one_accepted(
+    running: Running,
+) -> None:
+    running.start()
+    assert running.process is not None
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(10) == 0
+    text = (ROOT / "routes.yaml").read_text()
+    running.replace_routes(text + "services: [\n")
+    running.start()
+    assert running.get(running.public, "/api/brain/lago/")[0] == 401
+    assert (
+        "the files are refused: "
+        in json.loads(running.get(running.admin, "/ready")[1])["checks"]["config"]
+    )
+    listed = running.container.execute(["brain", "revisions"])
+    assert (listed.returncode, len(listed.stdout.splitlines())) == (0, 2)
+    running.replace_routes(text)
+    running.wait(lambda: "nothing changed (files changed)" in running.log)
+    assert running.container.execute(["brain", "diff"]).returncode == 0
 
 
 def test_it_runs_as_the_images_user_with_no_privilege(running: Running) -> None:
