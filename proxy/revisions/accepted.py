@@ -112,7 +112,8 @@ class Revisions:
             text = f"revision {kept.revision[:12]} of {moment(kept.accepted)}"
             self._ledger.checks["revision"] = f"serving {text} by rollback, not the files"
         if swapped:
-            await self._keep(_CAUSES.get(cause, cause))
+            # Built anew for a renewed certificate, it is still what somebody went back to.
+            await self._keep(_CAUSES.get(cause, cause) if kept is None else ROLLBACK)
 
     async def _keep(self, cause: str) -> None:
         if self._store is None:

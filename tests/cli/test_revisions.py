@@ -199,6 +199,17 @@ def test_files_that_a_plugin_refuses_at_the_start_are_bad_files_too(
     assert checks(bad) == WELL
 
 
+def test_the_command_line_stands_over_the_file(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    gateway = GatewayProcess(tmp_path, ONE, "--state-dir", str(other), settings=SETTINGS)
+    assert listed(gateway)["state_dir"] == str(other)
+    gateway.write(TWO)
+    gateway.wait_for("reloaded (files changed)")
+    assert gateway.end() == 0
+    assert len(list(other.rglob("*.revision"))) == 2
+    assert not (tmp_path / "state").exists()
+
+
 def test_where_nothing_is_kept_the_reason_for_that_is_told_too(tmp_path: Path) -> None:
     file = tmp_path / "routes.yaml"
     file.write_text("version: 1\ngateway:\n  state_dir: state\nnonsense: 1\n")

@@ -133,6 +133,7 @@ async def test_a_dropin_that_is_mended_does_not_end_a_rollback(
 
     await until(built_anew)
     assert (await running.get("/api/brain/one/")).status == 200
+    assert (await causes(running))[:3] == ["rollback", "rollback", "test"]
     assert "by rollback" in (await ready(running))["checks"]["revision"]
     running.path.write_text(serving(upstream, "two", "three") + tail)
 

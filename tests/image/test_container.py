@@ -7,6 +7,7 @@ read-only, and it runs as the image's user where the tests may become another on
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -87,6 +88,7 @@ def running(image: Root, tmp_path: Path) -> Iterator[Running]:
     # An engine mounts these anew for each container.
     for place in ("/run/brain", "/var/lib/brain"):
         image.path(place).mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(image.path("/var/lib/brain") / "revisions", ignore_errors=True)
     found = Running(image, tmp_path / "log")
     yield found
     if found.process is not None and found.process.poll() is None:
@@ -173,10 +175,8 @@ def test_a_container_that_starts_with_a_bad_file_serves_what_the_last_one_accept
     running.replace_routes(text + "services: [\n")
     running.start()
     assert running.get(running.public, "/api/brain/lago/")[0] == 401
-    assert (
-        "the files are refused: "
-        in json.loads(running.get(running.admin, "/ready")[1])["checks"]["config"]
-    )
+    checks = json.loads(running.get(running.admin, "/ready")[1])["checks"]
+    assert "the files are refused: " in checks["config"]
     listed = running.container.execute(["brain", "revisions"])
     assert (listed.returncode, len(listed.stdout.splitlines())) == (0, 2)
     running.replace_routes(text)
