@@ -27,7 +27,7 @@ FLOORS = (
     "upstream server",
     "runtime",
     "revisions",
-    "admin control watch demo workers explaining scaffold",
+    "admin control watch demo workers explaining doctoring scaffold",
     "hosting",
     "testing",
     "cli __main__",

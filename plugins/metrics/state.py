@@ -28,6 +28,7 @@ def state(status: GatewayStatus) -> Iterator[Metric]:
         ),
         status.retries.items(),
     )
+    yield from _shaped(status)
     yield _filled(
         CounterMetricFamily(
             "brain_reloads", "Loads of the configuration, by result.", labels=("result",)
@@ -74,6 +75,25 @@ def _upstreams(status: GatewayStatus) -> Iterator[Metric]:
             "brain_upstream_waiting", "Exchanges that wait for a connection.", labels=("upstream",)
         ),
         (((each.name,), each.waiting) for each in status.upstreams),
+    )
+
+
+def _shaped(status: GatewayStatus) -> Iterator[Metric]:
+    yield _filled(
+        CounterMetricFamily(
+            "brain_split_requests",
+            "Exchanges of services with 'split' that are over, by the upstream that was chosen.",
+            labels=("service", "upstream", "status_class"),
+        ),
+        status.split.items(),
+    )
+    yield _filled(
+        CounterMetricFamily(
+            "brain_mirror_requests",
+            "Copies for 'mirror', sent or skipped, by what came of them.",
+            labels=("service", "result"),
+        ),
+        status.mirrored.items(),
     )
 
 

@@ -29,7 +29,7 @@ LISTED = 20
 )
 @click.option("--failed", is_flag=True, help="List those that went wrong.")
 @click.option("--route", metavar="NAME", help="List those of one route; - is what no route took.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: see docs/why.md.")
 @control_option
 def why(
     request_id: str | None,

@@ -19,7 +19,7 @@ STAGES: Mapping[str, str] = {
     "authorize": "asking whether the caller may",
     "request_body": "reading the request's body",
     "client": "the client's connection",
-    "pool": "waiting for a slot of the upstream",
+    "pool": "before a target was asked",
     "resolve": "looking up the address",
     "connect": "opening the connection",
     "tls": "the TLS handshake",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from aiohttp import web
@@ -69,7 +69,11 @@ class UpstreamStatus:
 
 @dataclass(frozen=True, slots=True)
 class GatewayStatus:
-    """The gateway now: what an operator's metrics show."""
+    """The gateway now: what an operator's metrics show.
+
+    `split` are requests of routes with several upstreams, by service, upstream and class of the
+    status; `mirrored` are copies of requests, by service and result.
+    """
 
     version: str
     revision: str
@@ -81,6 +85,8 @@ class GatewayStatus:
     retries: Mapping[tuple[str, str], int]
     upstreams: Sequence[UpstreamStatus]
     task_deaths: int = 0
+    split: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    mirrored: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 class Metrics(Protocol):

@@ -43,7 +43,18 @@ class RouteInfo(Protocol):
     def destination(self) -> str:
         """Where it forwards to, as text: another text is another server, or another view of it.
 
-        Empty for what no route took: the gateway's own pages and refusals.
+        Empty for what no route took: the gateway's own pages and refusals. With `split` requests of
+        one route go to several places: `towards(request)` has the one of a request.
+        """
+
+    @property
+    def destinations(self) -> tuple[str, ...]:
+        """All destinations that its requests may have: of more than one with `split` alone."""
+
+    def towards(self, request: web.BaseRequest) -> RouteInfo:
+        """Return the route as it holds for one request: its `destination` is where that one goes.
+
+        It depends on who calls: ask it behind the authenticators. Without `split` it is the route.
         """
 
     def path_value(self, name: str, path: str) -> str | None:
@@ -85,7 +96,7 @@ class Attempt:
     (an idle one that the target had closed), "reset", "status" (one that the route tries again) or
     "per-try-timeout"; or why none did after a failure: "attempts" (there were as many as allowed),
     "budget" (too many requests are tried again already), "method" (it may not be sent twice),
-    "body" (it can't be sent twice) or "too-late" (its time was up, or the client had left). None
+    "body" (it can't be sent twice) or "too-late" (no time was left, or a 103 had gone out). None
     where that was no question.
 
     Defaults stand on the class: an attempt is made for every request, and most of it stays unset.

@@ -143,6 +143,8 @@ class Gateway(Ledger):
             },
             upstreams=[upstream.status() for upstream in upstreams if upstream.used],
             task_deaths=self.shared.deaths,
+            split=dict(self.shared.split),
+            mirrored=dict(self.shared.mirrored),
         )
 
     @property

@@ -23,10 +23,12 @@ from proxy.runtime.context import Context
 from proxy.runtime.fields import RequestRules
 from proxy.runtime.forward import forward
 from proxy.runtime.instances import Instances
+from proxy.runtime.mirror import bare_link, needs_bare
 from proxy.runtime.pages import OwnPages
 from proxy.runtime.rewrite import rewrite_link
 from proxy.runtime.route import Route, needs_principal, path_template
 from proxy.runtime.router import Candidate, Router, candidate_of
+from proxy.runtime.shape import shape
 from proxy.runtime.shared import Shared
 from proxy.runtime.slices import in_slices, let_go
 from proxy.server.checks import ALLOW
@@ -142,11 +144,15 @@ class Snapshot:
         return handler
 
     def _route(self, spec: RouteSpec, upstreams: Sequence[Upstream]) -> Route:
-        return Route(spec, upstreams[spec.upstream], self._chain(spec))
+        route = Route(spec, upstreams[spec.upstream], self._chain(spec))
+        if spec.split or spec.mirror is not None:
+            shape(route, upstreams, self._shared, self.tasks)
+        return route
 
     def _chain(self, spec: RouteSpec) -> Handler:
         """Fold a route's chain; routes with the same chain share it, as the route is looked up later."""
-        key = (spec.chain, spec.authenticators, spec.access, _rewrites_late(spec))
+        bare = needs_bare(spec.mirror)
+        key = (spec.chain, spec.authenticators, spec.access, _rewrites_late(spec), bare)
         chain = self._folded.get(key)
         if chain is None:
             chain = self._folded[key] = self._fold_route(spec)
@@ -156,7 +162,12 @@ class Snapshot:
         held = self.instances.held
         outside, inside = self.around_caller(spec)
         asked = [held[index] for index in spec.authenticators]
-        handler = self._fold([held[index] for index in inside], never_raises(forward))
+        last = [index for index in inside if held[index].plugin.stage is Stage.CREDENTIALS]
+        inside = [index for index in inside if index not in last]
+        handler = self._fold([held[index] for index in last], never_raises(forward))
+        if last and needs_bare(spec.mirror):
+            handler = guarded("mirror", bare_link(handler))
+        handler = self._fold([held[index] for index in inside], handler)
         if _rewrites_late(spec):
             handler = guarded("rewrite", rewrite_link(handler))
         if spec.access is not Access.PUBLIC:

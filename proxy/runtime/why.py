@@ -190,7 +190,7 @@ def _longest(one: Kept, phases: list[Phases], ended: float) -> Told:
     in time; "after" is what came behind the last attempt.
     """
     if not phases:
-        waited = one.fault is not None and one.fault.stage == "pool"
+        waited = one.fault is not None and one.fault.code == "upstream_pool_timeout"
         return {"phase": "pool" if waited else "chain", "attempt": None, "ms": _ms(ended)}
     found = [
         {"phase": phase, "attempt": number, "ms": duration}

@@ -61,6 +61,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "check --no-plugins": frozenset({"yaml"}),
     "routes": CONTRACT | {"yaml"},
     "explain GET /api/brain/lago/x": CONTRACT | {"yaml", "httptools"},
+    "doctor --help": frozenset(),
     "plugin --help": frozenset(),
     "plugin list": CONTRACT | {"yaml"},
     "plugin reference": frozenset(),

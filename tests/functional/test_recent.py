@@ -154,17 +154,12 @@ async def test_a_list_that_makes_no_sense_is_refused(
         assert found["error"]
 
 
-def size_of(kept: object, seen: set[int]) -> int:
-    """Return the bytes that a value takes with all that it alone holds."""
-    if id(kept) in seen or isinstance(kept, type):
-        return 0
-    seen.add(id(kept))
-    held = isinstance(kept, (tuple, list))
-    inner = kept if held else getattr(kept, "__dict__", {}).values()
-    return sys.getsizeof(kept) + sum(size_of(each, seen) for each in inner)
+def size_of(kept: tuple[object, ...]) -> int:
+    """Return the bytes that a tuple takes with the values in it."""
+    return sys.getsizeof(kept) + sum({id(each): sys.getsizeof(each) for each in kept}.values())
 
 
-async def test_what_is_kept_is_about_a_kilobyte_each_and_holds_no_exchange(
+async def test_a_good_one_is_kept_as_few_plain_values(
     gateway: MakeGateway, upstream: RecordingUpstream
 ) -> None:
     running = await start(gateway, upstream, "{keep: 100}")
@@ -174,12 +169,25 @@ async def test_what_is_kept_is_about_a_kilobyte_each_and_holds_no_exchange(
         await client.reply()
     recent = running.host.gateway.recent
     await until(lambda: len(list(recent)) == 100)
-    seen: set[int] = set()
-    rings = [getattr(recent, name) for name in ("_all", "_notable")]
-    size = sum(size_of(one, seen) for ring in rings for one in ring) / 100
-    assert size < 2048
     gc.collect()
-    kept = [each for each in gc.get_objects() if type(each).__name__ == "Attempt"]
-    assert len(kept) >= 100
-    alive = [each for each in gc.get_objects() if type(each).__name__ in ("Exchange", "Outgoing")]
+    kept = recent._all
+    assert not any(gc.is_tracked(one) for one in kept), "values alone: nothing to collect"
+    assert sum(size_of(one) for one in kept) / 100 < 1536, "with the longest path that is kept"
+    alive = [each for each in gc.get_objects() if type(each).__name__ in ("Exchange", "Attempt")]
     assert len(alive) < 5
+
+
+async def test_a_good_one_is_told_alike_on_a_new_and_on_a_reused_connection(
+    gateway: MakeGateway, upstream: RecordingUpstream
+) -> None:
+    running = await start(gateway, upstream, "{keep: 5}")
+    await get(running, "good", "new")
+    await get(running, "good", "reused")
+    for request_id in ("new", "reused"):
+        _, found = await control(running, f"/why/{request_id}")
+        (attempt,) = found["exchange"]["attempts"]
+        assert attempt["reused"] is (request_id == "reused")
+        assert (attempt["target"], attempt["status"]) == (upstream.url, 200)
+        assert {"total", "chain", "send", "wait", "body"} <= set(attempt["ms"])
+        assert ("connect" in attempt["ms"]) is (request_id == "new")
+        assert attempt["ms"]["total"] == found["exchange"]["ms"]["total"]

@@ -16,7 +16,7 @@ from aiohttp import web
 from proxy import Answer, Handler
 from proxy.codes import CODES
 from tests.cli.kit import brain
-from tests.functional.bodykit import CHUNKED, answering, gone
+from tests.functional.bodykit import CHUNKED, answering, gone, until
 from tests.functional.conftest import MakeGateway
 from tests.functional.kit import Gateway, RawUpstream, RecordingUpstream, Script, request
 from tests.functional.plugins_for_tests import HERE, Behaviour
@@ -90,10 +90,12 @@ async def test_a_refused_connection(gateway: MakeGateway) -> None:
     told = await why(running)
     assert blamed(told) == ("upstream", "connect", url, "upstream_connect_refused")
     assert (told["answered"], told["from"], told["status"]) == ("whole", "gateway", 502)
-    (attempt,) = told["attempts"]
-    assert attempt["reached"] == "connect"
-    assert "127.0.0.1" in attempt["note"]
-    assert set(attempt["ms"]) == {"total", "chain", "resolve", "connect"}
+    for attempt in told["attempts"]:
+        assert attempt["reached"] == "connect"
+        assert "127.0.0.1" in attempt["note"]
+        assert set(attempt["ms"]) == {"total", "chain", "resolve", "connect"}
+    assert [each["again"] for each in told["attempts"]] == ["connect", "attempts"]
+    assert told["attempts"][1]["ms"]["chain"] >= 20, "the pause before the same target"
 
 
 async def test_a_connection_that_does_not_come_about(gateway: MakeGateway) -> None:
@@ -104,7 +106,7 @@ async def test_a_connection_that_does_not_come_about(gateway: MakeGateway) -> No
         told = await why(running)
     assert blamed(told) == ("upstream", "connect", url, "upstream_connect_timeout")
     assert told["longest"]["phase"] == "connect"
-    assert told["longest"]["ms"] == pytest.approx(100, abs=60)
+    assert told["longest"]["ms"] >= 90
 
 
 async def test_a_name_that_does_not_resolve(gateway: MakeGateway) -> None:
@@ -202,35 +204,33 @@ async def test_a_saturated_upstream(gateway: MakeGateway, raw_upstream: MakeUpst
 
 
 async def test_a_wait_for_a_slot_is_told_apart_from_what_plugins_do(
-    gateway: MakeGateway, raw_upstream: MakeUpstream, behave: Behave
+    gateway: MakeGateway, upstream: RecordingUpstream, behave: Behave
 ) -> None:
     @behave
     async def plugin(asked: web.BaseRequest, handler: Handler) -> Answer:
         await asyncio.sleep(0.03)
         return await handler(asked)
 
-    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await reader.readuntil(b"\r\n\r\n"):
-            await asyncio.sleep(0.1)
-            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
-
-    served = await raw_upstream(slow)
+    upstream.hold = asyncio.Event()
     own = f'plugins: [{{use: "{HERE}:Behave", as: plugin, with: {{do: plugin}}}}]'
-    running = await serving(gateway, served.url, own)
+    running = await serving(gateway, upstream.url, own)
     text = running.path.read_text()
     running.path.write_text(
-        text.replace(f'"{served.url}"', f'{{url: "{served.url}", concurrent: 1}}')
+        text.replace(f'"{upstream.url}"', f'{{url: "{upstream.url}", concurrent: 1}}')
     )
     assert await running.reload() is None
     first = asyncio.ensure_future(running.get(PATH))
-    await asyncio.sleep(0.01)
-    assert (await running.get(PATH, ID)).status == 204
-    await first
+    await until(lambda: upstream.seen)
+    second = asyncio.ensure_future(running.get(PATH, ID))
+    await until(lambda: running.host.gateway.status().upstreams[0].waiting)
+    await asyncio.sleep(0.05)
+    upstream.hold.set()
+    assert [(await each).status for each in (first, second)] == [200, 200]
     told = await why(running)
     assert told["blame"] is None
     (attempt,) = told["attempts"]
-    assert attempt["ms"]["chain"] == pytest.approx(30, abs=20)
-    assert attempt["ms"]["pool"] == pytest.approx(90, abs=30)
+    assert attempt["ms"]["chain"] >= 25
+    assert attempt["ms"]["pool"] >= 45
 
 
 # -- the client's
@@ -330,6 +330,79 @@ async def test_where_all_targets_failed_the_last_one_is_named(gateway: MakeGatew
     assert [each["again"] for each in told["attempts"]] == ["connect", "attempts"]
 
 
+BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
+RETRY = "retry: {attempts: 2, statuses: [503]}"
+
+
+async def test_a_status_that_is_tried_again(
+    gateway: MakeGateway, upstream: RecordingUpstream, raw_upstream: MakeUpstream
+) -> None:
+    busy = await raw_upstream(answering(BUSY))
+    running = await serving(gateway, [busy.url, upstream.url], RETRY)
+    assert (await running.get(PATH, ID)).status == 200
+    told = await why(running)
+    assert told["blame"] is None
+    assert [(each["status"], each["again"]) for each in told["attempts"]] == [
+        (503, "status"),
+        (200, None),
+    ]
+    assert {"wait", "send"} <= set(told["attempts"][0]["ms"])
+
+
+async def test_a_status_that_is_not_tried_again_says_why(
+    gateway: MakeGateway, upstream: RecordingUpstream
+) -> None:
+    running = await serving(gateway, upstream.url, RETRY)
+    assert (await running.get(PATH)).status == 200
+    upstream.answer = BUSY
+    assert (await running.get(PATH, ID, method="POST", body=b"x")).status == 503
+    (attempt,) = (await why(running))["attempts"]
+    assert (attempt["reused"], attempt["status"], attempt["again"]) == (True, 503, "method")
+
+
+async def test_a_try_that_had_its_time(
+    gateway: MakeGateway, upstream: RecordingUpstream, raw_upstream: MakeUpstream
+) -> None:
+    slow = await raw_upstream(hang)
+    running = await serving(gateway, [slow.url, upstream.url], "retry: {per_try: 100ms}")
+    assert (await running.get(PATH, ID)).status == 200
+    told = await why(running)
+    first, second = told["attempts"]
+    assert (first["code"], first["again"]) == ("upstream_response_timeout", "per-try-timeout")
+    assert (first["target"], second["target"]) == (slow.url, upstream.url)
+    assert (told["longest"]["phase"], told["longest"]["attempt"]) == ("wait", 1)
+    assert first["ms"]["wait"] >= 90
+
+
+async def test_an_upstream_whose_breakers_are_open(gateway: MakeGateway) -> None:
+    url = f"http://127.0.0.1:{dead_port()}"
+    running = await serving(gateway, url, "retry: {attempts: 1}")
+    text = running.path.read_text()
+    running.path.write_text(
+        text.replace(f'"{url}"', f'{{url: "{url}", breaker: {{failures: 1, open_for: 30s}}}}')
+    )
+    assert await running.reload() is None
+    assert (await running.get(PATH)).status == 502
+    assert (await running.get(PATH, ID)).status == 503
+    told = await why(running)
+    assert blamed(told) == ("upstream", "pool", None, "upstream_unavailable")
+    assert (told["attempts"], told["longest"]["phase"]) == ([], "chain")
+
+
+async def test_a_gateway_that_has_too_much_to_do(
+    gateway: MakeGateway, raw_upstream: MakeUpstream
+) -> None:
+    slow = await raw_upstream(hang)
+    running = await serving(gateway, slow.url)
+    text = running.path.read_text()
+    running.path.write_text(text.replace("gateway: {", "gateway: {limits: {in_flight: 1}, "))
+    assert await running.reload() is None
+    (await running.client()).send(request(PATH))
+    await asyncio.sleep(0.03)
+    assert (await running.get(PATH, ID)).status == 503
+    assert blamed(await why(running)) == ("gateway", "route", None, "overloaded")
+
+
 # -- what goes well, and what is not over
 
 
@@ -348,7 +421,7 @@ async def test_what_went_well_tells_where_its_time_went(
     told = await why(running)
     assert told["blame"] is None
     assert (told["longest"]["phase"], told["longest"]["attempt"]) == ("body", 1)
-    assert told["longest"]["ms"] == pytest.approx(100, abs=60)
+    assert told["longest"]["ms"] >= 90
     assert (told["sent"], told["received"]) == (8, 0)
 
 
