@@ -202,6 +202,25 @@ def test_upstreams_are_compared_by_what_they_are_not_by_their_number(side: Make)
     assert (len(found.added), found.changed) == (1, [])
 
 
+def test_upstreams_inside_of_a_split_and_a_mirror_are_compared_the_same_way(side: Make) -> None:
+    text = (
+        "version: 1\nservices:\n{}  z:\n    upstream: http://z\n    public: true\n"
+        "    split: [{{upstream: {}, share: 5%}}]\n    mirror: {{upstream: http://m, share: 1%}}\n"
+    )
+    first = "  a: {upstream: http://a, public: true}\n"
+    old = side(text.format(first, "http://next"), "old")
+    assert compare(old, side(text.format("", "http://next"))).changed == []
+    found = compare(old, side(text.format("", "http://after-next")))
+    assert [(*each.change, each.routes) for each in found.changed] == [
+        (
+            "split[0].upstream.targets",
+            "[http://next]",
+            "[http://after-next]",
+            ("* /api/brain/z/*",),
+        )
+    ]
+
+
 def test_ten_thousand_services_are_one_line_for_one_change(side: Make) -> None:
     services = "".join(
         f"  s{number}: {{upstream: http://s{number}, public: true}}\n" for number in range(10_000)
