@@ -13,6 +13,8 @@ from aiohttp import web
 
 from proxy.errors import ConfigError
 from proxy.plugin.context import UpstreamStatus
+from proxy.revisions.accepted import Revisions
+from proxy.revisions.pages import add_pages
 from proxy.runtime.gateway import Gateway
 from proxy.runtime.reload import Reloader
 from proxy.runtime.why import asked_for, recent, why
@@ -65,9 +67,13 @@ def _remove_stale(path: Path) -> None:
 
 
 async def start_control(
-    gateway: Gateway, reloader: Reloader, sock: socket.socket, facts: Mapping[str, object]
+    gateway: Gateway,
+    reloader: Reloader,
+    revisions: Revisions,
+    sock: socket.socket,
+    facts: Mapping[str, object],
 ) -> web.AppRunner:
-    """Serve `POST /reload`, `GET /status`, `/why/{id}` and `/recent` on a bound socket.
+    """Serve `POST /reload`, `GET /status`, `/why/{id}`, `/recent` and revisions on a bound socket.
 
     Close by `runner.cleanup()`.
 
@@ -76,6 +82,7 @@ async def start_control(
     app = web.Application()
     app.router.add_post("/reload", _reload(gateway, reloader))
     app.router.add_get("/status", _status(gateway, facts))
+    add_pages(app.router, revisions)
     app.router.add_get("/why/{id}", _why(gateway))
     app.router.add_get("/recent", _recent(gateway))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -109,6 +116,7 @@ def _status(gateway: Gateway, facts: Mapping[str, object]) -> Any:
                 "loaded_at": status.loaded_at,
                 "reloads": dict(status.reloads),
                 "last_error": gateway.last_error,
+                "checks": gateway.process_checks(),
                 "services": len(gateway.snapshot.config.services),
                 "snapshots": status.snapshots,
                 "connections": status.connections,

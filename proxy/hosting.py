@@ -23,6 +23,8 @@ from proxy.config.models import Address, Config, Log
 from proxy.control import bind_control, start_control
 from proxy.errors import ConfigError
 from proxy.plugin.catalog import Catalog
+from proxy.revisions.accepted import Revisions
+from proxy.revisions.start import Instead, building
 from proxy.runtime.gateway import Gateway
 from proxy.runtime.holders import tell_holders
 from proxy.runtime.probing import Prober
@@ -57,18 +59,26 @@ class Host:
         since: float | None = None,
         remedies: Mapping[str, str] = REMEDIES,
         over: Over = MappingProxyType({}),
+        instead: Instead | None = None,
     ) -> None:
         """`probe`: connect to upstreams before a request does, for /ready to tell which are down.
 
         `logs` is called with the log settings of each configuration that comes into force. `since`
         is when the files began to be read (wall clock), None for now. `remedies` say what to do
         when the address of `listen` or `admin` can't be had. `over` is what `adjust` puts over the
-        file, for /config.
+        file, for /config. `instead`: `config` is of a kept revision, since the files were refused.
         """
         self.config = config
         self.gateway = Gateway(catalog)
         self.reloader = Reloader(self.gateway, files, environment, adjust)
         self.reloader.prepare = self._prepare
+        self.revisions = Revisions(
+            self.gateway,
+            lambda: self.gateway.snapshot.config,
+            self.reloader,
+            config.gateway.state_dir,
+            instead,
+        )
         self._prober = Prober(lambda: self.gateway.snapshot)
         self.pages = Pages(self.gateway, self._prober, over)
         self.gateway.public_pages = lambda config: public_pages(self.pages, config.gateway)
@@ -97,13 +107,16 @@ class Host:
 
     async def _start(self) -> None:
         settings = self.config.gateway
+        await self.revisions.open()
+        self._closers.append(self.revisions.close)
         sock = await self._bind(settings.listen, "listen")
         self._closers.append(sock.close)
         tls = None if settings.tls is None else server_context(settings.tls)
         port = int(sock.getsockname()[1])
         self.public_url = f"http{'s' if tls else ''}://{replace(settings.listen, port=port)}"
         await self._start_admin()
-        await self.gateway.apply(self.config)
+        with building():
+            await self.gateway.apply(self.config)
         await self.reloader.note_sources()
         self.server = self.gateway.server = GatewayServer(
             self.gateway,
@@ -117,6 +130,7 @@ class Host:
         self._tasks.spawn(tell_holders(self.gateway), name="holders")
         if self._probe:
             self._tasks.spawn(self._prober.run(), name="probing")
+        await self.revisions.begin()
         if self._watch:
             self._tasks.spawn(self._make_watch().run(), name="watch")
         log.info("%s", self._started())
@@ -130,15 +144,18 @@ class Host:
     def _make_watch(self) -> Watch:
         watch = Watch(
             self._watched,
-            lambda cause: self.reloader.reload(cause, if_changed=True),
+            lambda cause: self.revisions.changed(cause, watch.differing),
             self._since,
         )
         self.reloader.look = watch.look
         return watch
 
     def _watched(self) -> Watched:
-        config = self.gateway.snapshot.config
-        return Watched((*config.watched, *self.reloader.tried), config.watched_folders)
+        config, reloader = self.gateway.snapshot.config, self.reloader
+        return Watched(
+            (*config.watched, *reloader.tried),
+            (*config.watched_folders, *reloader.tried_folders),
+        )
 
     def _started(self) -> str:
         """Return where everything is, in one line."""
@@ -173,7 +190,9 @@ class Host:
         path = self.config.gateway.control
         if path is not None:
             sock = await asyncio.to_thread(bind_control, path)
-            runner = await start_control(self.gateway, self.reloader, sock, self._facts())
+            runner = await start_control(
+                self.gateway, self.reloader, self.revisions, sock, self._facts()
+            )
             self._closers.append(runner.cleanup)
             self._closers.append(lambda: asyncio.to_thread(_unlink, path))
 

@@ -26,6 +26,7 @@ FLOORS = (
     "config",
     "upstream server",
     "runtime",
+    "revisions",
     "admin control watch demo workers explaining doctoring scaffold",
     "hosting",
     "testing",

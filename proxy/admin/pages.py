@@ -67,7 +67,7 @@ class Pages:
         return _page(503 if required else 200, {"status": status, "checks": checks})
 
     async def _checks(self, snapshot: Snapshot) -> dict[str, str]:
-        checks = {"config": "the last reload was refused" if self._gateway.last_error else "ok"}
+        checks = self._gateway.process_checks()
         checks.update(await snapshot.instances.not_ready())
         for upstream in snapshot.upstreams.values():
             failure = self._prober.failure(upstream)

@@ -26,6 +26,19 @@ DEFAULT = "routes.yaml"
     help="Control socket, over gateway.control.",
 )
 @click.option(
+    "--state-dir",
+    envvar="BRAIN_STATE_DIR",
+    show_envvar=True,
+    help="Folder of accepted revisions, over gateway.state_dir.",
+)
+@click.option(
+    "--strict",
+    is_flag=True,
+    envvar="BRAIN_STRICT",
+    show_envvar=True,
+    help="Exit where the files are bad: serve no kept revision instead.",
+)
+@click.option(
     "--watch/--no-watch",
     default=True,
     envvar="BRAIN_WATCH",
@@ -45,6 +58,8 @@ def run(
     listen: str | None,
     admin: str | None,
     control: str | None,
+    state_dir: str | None,
+    strict: bool,
     watch: bool,
     log_format: str | None,
 ) -> None:
@@ -63,6 +78,7 @@ def run(
         listen=address(listen, "--listen"),
         admin=address(admin, "--admin"),
         control=control,
+        state_dir=state_dir or None,
         log_format=log_format,
     )
-    sys.exit(serve(files or (DEFAULT,), os.environ, overrides, watch=watch))
+    sys.exit(serve(files or (DEFAULT,), os.environ, overrides, watch=watch, strict=strict))

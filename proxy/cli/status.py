@@ -51,6 +51,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         "in flight": found["in_flight"],
     }
     yield from (f"{name:<12} {value}" for name, value in told.items())
+    yield from (f"{name:<12} {why}" for name, why in found["checks"].items() if why != "ok")
     for one in found["upstreams"]:
         yield from _upstream(one)
     if found["last_error"]:

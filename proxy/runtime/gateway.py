@@ -6,7 +6,6 @@ import asyncio
 import importlib
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from proxy.plugin.dropins import DropInError, namespace, restore
 from proxy.runtime import serving
 from proxy.runtime.begin import begin
 from proxy.runtime.lag import LoopLag
+from proxy.runtime.ledger import Ledger
 from proxy.runtime.recent import RecentExchanges
 from proxy.runtime.retired import Retired
 from proxy.runtime.shared import Shared
@@ -41,19 +41,16 @@ RESTART_ONLY = ("listen", "admin", "control", "workers", "state_dir")
 """Keys of `gateway:` that bind something at start; a reload that changes them is refused."""
 
 
-class Gateway:
+class Gateway(Ledger):
     """Serves requests on the current snapshot and replaces it on reload."""
 
     def __init__(self, catalog: Catalog) -> None:
+        super().__init__()
         self.catalog = catalog
         self.shared = Shared()
         self.recent = RecentExchanges()
         self.tasks = Tasks()
         self.server: GatewayServer | None = None
-        self.draining = False
-        self.reloads: Counter[str] = Counter()
-        self.last_error: str | None = None
-        self.loaded_at = 0.0
         self.public_pages: Callable[[Config], PublicPages] = _no_pages
         self._snapshot: Snapshot | None = None
         self._lag = LoopLag()
@@ -128,11 +125,6 @@ class Gateway:
             self.server.limits = config.gateway.limits
             self.server.timeouts = config.gateway.timeouts
             self.server.exempt = self.snapshot.trusted.__contains__
-
-    def count_reload(self, error: str | None) -> None:
-        """Remember how a reload ended, for /ready, status and metrics."""
-        self.reloads["refused" if error else "ok"] += 1
-        self.last_error = error
 
     # -- what is shown
 
