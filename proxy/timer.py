@@ -39,6 +39,11 @@ class Deadline:
             self._timer.cancel()
             self._timer = None
 
+    def drop(self) -> None:
+        """Close for good: let go of `expired` too, whose owner mostly holds this."""
+        self.close()
+        self._expired = _nothing
+
     @property
     def active(self) -> bool:
         """Whether a time is set."""
@@ -60,3 +65,7 @@ class Deadline:
             return
         self._at = None
         self._expired()
+
+
+def _nothing() -> None:
+    """Do nothing."""

@@ -13,7 +13,7 @@ from proxy.headers import decode
 from proxy.plugin.exchange import Attempt, Exchange
 from proxy.runtime.refusal import forget_frames
 from proxy.runtime.replay import Replay
-from proxy.upstream.body import Lease
+from proxy.upstream.body import Lease, called_again
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
@@ -54,7 +54,7 @@ async def again(
     attempt.code, attempt.note = error.code, error.log
     attempt.end = perf_counter() - exchange.started
     if lease.ended:
-        _give_up(error)
+        _give_up(called_again())
     word = why_again(error, request, attempt, body, lease)
     stale = _is_stale(error, attempt, lease)
     lease.let_go(error, stale=stale)

@@ -40,23 +40,23 @@ class RoundRobin:
 
 
 class LeastRequests(RoundRobin):
-    """The one with the fewest requests in flight for its weight; among equals, in turn."""
+    """The one with the fewest requests in flight for its weight; among equals, in turn.
+
+    So weights are honoured too while there is hardly any load, as by nginx's `least_conn`.
+    """
 
     def __init__(self, weighed: Weighed, at: int = 0) -> None:
         super().__init__(weighed, at)
         self._weighed = weighed
+        self._weights = dict(weighed)
 
     def pick(self, key: str | None) -> Target:
         """Return the least loaded target."""
-        weighed, size = self._weighed, len(self._weighed)
+        least = min(target.in_flight / weight for target, weight in self._weighed)
+        turns, weights, size = self.turns, self._weights, len(self.turns)
         self.at += 1
-        found, least = weighed[self.at % size][0], float("inf")
-        for step in range(size):
-            target, weight = weighed[(self.at + step) % size]
-            load = (target.in_flight + 1) / weight
-            if load < least:
-                found, least = target, load
-        return found
+        in_turn = (turns[(self.at - 1 + step) % size] for step in range(size))
+        return next(one for one in in_turn if one.in_flight / weights[one] <= least)
 
 
 class RandomTwo(RoundRobin):

@@ -39,7 +39,7 @@ class Lease:
     def take(self, target: Target) -> None:
         """Begin a try at `target`. Raises GatewayError when the lease ended meanwhile."""
         if self.ended:
-            raise _called_again()
+            raise called_again()
         self.target = target
         target.in_flight += 1
         if target.standing is not None:
@@ -59,7 +59,7 @@ class Lease:
         connection = await self.upstream.connect(self.target, timeouts, attempt, started)
         if self.ended:
             connection.close()
-            raise _called_again()
+            raise called_again()
         self.connection = connection
         return connection
 
@@ -114,7 +114,8 @@ class Lease:
             standing.undecided(self)
 
 
-def _called_again() -> GatewayError:
+def called_again() -> GatewayError:
+    """Return the error of a call whose lease ended while it waited."""
     return GatewayError(
         "gateway_failed", log="a plugin called the handler again before it had answered"
     )

@@ -81,7 +81,6 @@ class Connection(AnswerReader):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._deadline.close()
         self.transport = None
         self._broken_off()
         if self._drain_waiter is not None and not self._drain_waiter.done():
@@ -90,6 +89,10 @@ class Connection(AnswerReader):
             self.on_closed(self)
         if self._on_tunnel_end is not None:
             self._on_tunnel_end(None)
+        # While targets fail there are many of these: none may wait for the collector of cycles.
+        self._deadline.drop()
+        self._parser = None
+        self._informational = self.on_writable = self._on_tunnel_end = None
 
     def close(self) -> None:
         """Close now. Bytes that wait to be written are dropped: nobody would read an answer."""

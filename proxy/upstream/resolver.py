@@ -100,11 +100,16 @@ class Resolver:
         known.until = asyncio.get_running_loop().time() + min(self._ttl, AFTER_FAILURE)
         return known.addresses
 
-    def doubt(self, host: str, port: int) -> None:
-        """Look the name up at the next connection: nothing answers where it pointed to."""
+    def doubt(self, host: str, port: int, *, at_once: bool = False) -> None:
+        """Look the name up at the next connection: nothing answers where it pointed to.
+
+        `at_once`: now, where connections go to addresses that are known and would never ask.
+        """
         known = self._known.get((host, port))
         if known is not None:
             known.until = 0.0
+        if at_once:
+            self._tasks.spawn(self.refresh(host, port), name=f"resolve {host}")
 
 
 def is_name(host: str) -> bool:

@@ -76,7 +76,8 @@ class Target:
             connection = await self._open(timeouts, attempt, started)
         except GatewayError as error:
             self.failing = error.code
-            self._resolver.doubt(self.spec.host, self.spec.port)
+            several = self.addresses is not None
+            self._resolver.doubt(self.spec.host, self.spec.port, at_once=several)
             raise
         self.failing = None
         self.reached = True

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from proxy import Answer, GatewayError, Handler
+from proxy.runtime import retrying
 from tests.functional.conftest import MakeGateway
+from tests.functional.faultkit import Backend
 from tests.functional.kit import Gateway, RecordingUpstream, request
 from tests.functional.plugins_for_tests import HERE
 
@@ -22,6 +24,13 @@ KINDS = {
     + b"5\r\nhello\r\n0\r\n\r\n",
     "no route": request("/nowhere"),
     "refused connection": request("/api/brain/dead/x"),
+    "tried again": request("/api/brain/again/x"),
+    "tried again with a body": request(
+        "/api/brain/again/x", "Transfer-Encoding: chunked", method="PUT"
+    )
+    + b"5\r\nhello\r\n0\r\n\r\n",
+    "tried in vain": request("/api/brain/resets/x"),
+    "left alone": request("/api/brain/open/x"),
     "refused caller": request("/api/brain/closed/x"),
     "bug": request("/api/brain/buggy/x"),
     "cached": request("/api/brain/cached/x"),
@@ -44,6 +53,7 @@ KINDS = {
 async def running(
     gateway: MakeGateway,
     upstream: RecordingUpstream,
+    three: list[Backend],
     tmp_path: Path,
     unused_tcp_port: int,
     monkeypatch: pytest.MonkeyPatch,
@@ -57,6 +67,10 @@ async def running(
             raise GatewayError("gateway_failed") from error
 
     monkeypatch.setitem(plugins_for_tests.BEHAVIOURS, "bug", bug)
+    monkeypatch.setattr(retrying, "PAUSE", 0.001)
+    resets, busy, well = three
+    resets.mode, busy.mode = "reset", "503"
+    again = f'["{resets.url}", "{busy.url}", "{well.url}"]'
     return await gateway(
         f"""
         version: 1
@@ -73,6 +87,17 @@ async def running(
             public: true
             plugins: [{{cache: {{default_ttl: 60s}}}}]
           dead: {{upstream: "http://127.0.0.1:{unused_tcp_port}", public: true}}
+          again:
+            upstream: {{targets: {again}, outliers: false, balance: {{sticky: at}}}}
+            retry: {{attempts: 3, statuses: [503], floor: 10000}}
+            public: true
+          resets:
+            upstream: {{url: "{resets.url}", breaker: {{failures: 1000}}}}
+            retry: {{floor: 10000}}
+            public: true
+          open:
+            upstream: {{url: "{resets.url}", breaker: {{failures: 1, open_for: 10m}}}}
+            public: true
           closed:
             upstream: "{upstream.url}"
             plugins: [{{use: "{HERE}:Token", as: token, with: {{header: X-Token}}}}]

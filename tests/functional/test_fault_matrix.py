@@ -17,7 +17,7 @@ from tests.functional.faultkit import PATH, Backend, nothing_is_held, only, serv
 from tests.functional.kit import Gateway
 from tests.functional.loadkit import Load, load
 
-OUTLIERS = "outliers: {failures: 5, eject_for: 10s}"
+OUTLIERS = "outliers: {failures: 5, eject_for: 5m}"
 """Left out for longer than a case lasts, so that what happens behind the warm-up can be seen."""
 
 LASTS = [
