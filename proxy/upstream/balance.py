@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from proxy.config.models import Policy
@@ -44,19 +45,23 @@ class LeastRequests(RoundRobin):
 
     def __init__(self, weighed: Weighed, at: int = 0) -> None:
         super().__init__(weighed, at)
-        self._weighed = weighed
+        self._weights = dict(weighed)
+        self._size = len(weighed)
+        self._twice = [target for target, _ in weighed] * 2
+        alike = len(set(self._weights.values())) < 2
+        # Where all weigh the same no call of Python's is needed to compare them.
+        self._load: Callable[[Target], float] = _IN_FLIGHT if alike else self._weighed
 
     def pick(self, key: str | None) -> Target:
         """Return the least loaded target."""
-        weighed, size = self._weighed, len(self._weighed)
-        self.at += 1
-        found, least = weighed[self.at % size][0], float("inf")
-        for step in range(size):
-            target, weight = weighed[(self.at + step) % size]
-            load = (target.in_flight + 1) / weight
-            if load < least:
-                found, least = target, load
-        return found
+        at = self.at = (self.at + 1) % self._size
+        return min(self._twice[at : at + self._size], key=self._load)
+
+    def _weighed(self, target: Target) -> float:
+        return (target.in_flight + 1) / self._weights[target]
+
+
+_IN_FLIGHT = attrgetter("in_flight")
 
 
 class RandomTwo(RoundRobin):
