@@ -149,6 +149,7 @@ def _send(
 
 def request_head(request: Request, exchange: Exchange, target: Target, body: Body) -> bytes:
     outgoing = exchange.outgoing
+    method = outgoing.method
     route: Route = request.route
     host = route.spec.host
     if host is None:
@@ -157,11 +158,11 @@ def request_head(request: Request, exchange: Exchange, target: Target, body: Bod
         host = exchange.client.host or target.authority
     request.sent_host = host
     aim = moved_target(request) if route.moves else outgoing.target
-    start = f"{outgoing.method} {aim} HTTP/1.1\r\nHost: {host}\r\n"
+    start = f"{method} {aim} HTTP/1.1\r\nHost: {host}\r\n"
     lines = [encode(start), render(outgoing.wire_fields()), request.forwarded_lines]
     if body is not None:
-        lines.append(_framing(outgoing.method, body, request))
-    elif outgoing.method in _WITH_EMPTY_LENGTH:
+        lines.append(_framing(method, body, request))
+    elif method in _WITH_EMPTY_LENGTH:
         lines.append(b"Content-Length: 0\r\n")  # some answer 411 without it (RFC 9110, 8.6)
     if request.upgrade:
         lines.append(b"Connection: Upgrade\r\nUpgrade: websocket\r\n")

@@ -93,6 +93,7 @@ class Request(web.BaseRequest):
         # Read for every request: what only the class has takes several times as long to find.
         self.refused = None
         self.tunnel = None
+        self.copy = None
         self.upgrade = self.wants_trailers = False
 
     # aiohttp's constructor asks the transport for these three; hardly a request ever needs them.

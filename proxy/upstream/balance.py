@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Iterator, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from proxy.config.models import Policy
@@ -49,14 +50,27 @@ class LeastRequests(RoundRobin):
         super().__init__(weighed, at)
         self._weighed = weighed
         self._weights = dict(weighed)
+        self._alike = len(set(self._weights.values())) < 2
+        self._twice = [target for target, _ in weighed] * 2
 
     def pick(self, key: str | None) -> Target:
         """Return the least loaded target."""
+        if not self._alike:
+            return self._by_weight()
+        # Where all weigh the same no call of Python's is needed to compare them.
+        at, size = self.at, len(self._weights)
+        self.at = (at + 1) % size
+        return min(self._twice[at % size : at % size + size], key=_IN_FLIGHT)
+
+    def _by_weight(self) -> Target:
         least = min(target.in_flight / weight for target, weight in self._weighed)
         turns, weights, size = self.turns, self._weights, len(self.turns)
         self.at += 1
         in_turn = (turns[(self.at - 1 + step) % size] for step in range(size))
         return next(one for one in in_turn if one.in_flight / weights[one] <= least)
+
+
+_IN_FLIGHT = attrgetter("in_flight")
 
 
 class RandomTwo(RoundRobin):

@@ -42,8 +42,11 @@ class Lease:
             raise called_again()
         self.target = target
         target.in_flight += 1
-        if target.standing is not None:
-            target.standing.taken(self)
+        standing = target.standing
+        if standing is not None and standing.breaker is not None:
+            breaker = standing.breaker
+            if not breaker.untroubled:
+                breaker.taken(self)
 
     def begun(self) -> None:
         """Tell that an event stream or a tunnel follows, which may last as long as it likes."""
@@ -81,8 +84,13 @@ class Lease:
         if self.ended:
             return
         self.ended = True
-        if self.target is not None:
-            self._leave(self.target, None)
+        target = self.target
+        if target is not None:  # what `_leave` does, without a call for every request
+            target.in_flight -= 1
+            if target.standing is not None:
+                self._judge(target.standing, None)
+            if self.connection is not None:
+                self.upstream.give_back(target, self.connection)
         self.upstream.leave()
 
     def _leave(self, target: Target, error: GatewayError | None, *, stale: bool = False) -> None:
@@ -103,11 +111,12 @@ class Lease:
         """
         connection = self.connection
         if error is None and connection is not None:
-            error = connection.error
+            status = self.status
             whole = connection.complete or connection.upgraded
-            if self.status and (whole or (error is None and self.status >= 500)):
-                standing.answered(self.status, self)
+            if status and (whole or (status >= 500 and connection.error is None)):
+                standing.answered(status, self)
                 return
+            error = connection.error
         if error is not None and error.side is Side.UPSTREAM and error.code != "stream_timeout":
             standing.failed(error, self)
         else:

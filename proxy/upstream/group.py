@@ -41,6 +41,7 @@ class Group:
         self._picker: RoundRobin = RoundRobin(())
         self._spares: RoundRobin = RoundRobin(())
         self._probes: list[Target] = []
+        self._plain = False
         self._marked: dict[str, Target] = {}
         self._ring: Ring[Target] | None = None
         self._growing: asyncio.TimerHandle | None = None
@@ -99,6 +100,8 @@ class Group:
         self._spares = self._balanced(spares if usable is first else [])
         sticky = self.spec.balance.sticky is not None
         self._marked = {mark(one): one for one in usable} if sticky else {}
+        keyless = self.spec.balance.hash is None and not sticky
+        self._plain = keyless and bool(usable) and not self._probes
         alone = len(members) == 1 and usable == list(members) and not sticky
         self.only = members[0] if alone else None
 
@@ -144,6 +147,8 @@ class Group:
         `request` is what hash and sticky are asked by; None for calls that no client made. Raises
         GatewayError `upstream_unavailable` when every breaker is open.
         """
+        if self._plain and not tried:
+            return self._picker.pick(None)
         balance = self.spec.balance
         key = None
         if request is not None:

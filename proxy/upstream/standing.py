@@ -91,11 +91,6 @@ class Standing:
 
     # -- how requests end; `who` is whose it was, since one of them may be the breaker's probe
 
-    def taken(self, who: object) -> None:
-        """A request goes out."""
-        if self.breaker is not None:
-            self.breaker.taken(who)
-
     def begun(self, status: int, who: object) -> None:
         """The head of an answer came that may go on for hours: a probe has seen enough."""
         if self.breaker is not None and status not in GATEWAY_FAULTS:
@@ -103,16 +98,17 @@ class Standing:
 
     def answered(self, status: int, who: object) -> None:
         """A request ended with a whole answer."""
+        breaker = self.breaker
         if self.watch is not None:
             if status < 500:
                 self.watch.good()
             else:
                 self._judge(f"answers {status}")
-        if self.breaker is not None:
+        if breaker is not None:
             if status in GATEWAY_FAULTS:
-                self.breaker.bad(who)
-            else:
-                self.breaker.good(who)
+                breaker.bad(who)
+            elif not breaker.untroubled:
+                breaker.good(who)
 
     def failed(self, error: GatewayError, who: object) -> None:
         """A request ended without a whole answer, by the target's fault."""

@@ -46,6 +46,9 @@ class Driven:
             else:
                 ends = {"+": self.breaker.good, "-": self.breaker.bad, "?": self.breaker.undecided}
                 ends[step](whose)
+            # Whoever is spared `taken` and `good` must miss nothing by it.
+            untroubled = self.breaker.state is State.CLOSED and not self.breaker._streak
+            assert self.breaker.untroubled is untroubled
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ async def test_the_head_of_a_stream_is_enough_for_a_probe() -> None:
     await asyncio.sleep(0.03)
     assert made.breaker is not None
     made.breaker.probe()
-    made.taken("probe")
+    made.breaker.taken("probe")
     made.begun(503, "probe")
     assert made.state == "probing"
     made.begun(200, "another")
