@@ -12,8 +12,11 @@ from typing import Any
 from aiohttp import web
 
 from proxy.errors import ConfigError
+from proxy.runtime.crew import Asked, Crew, Question
 from proxy.runtime.gateway import Gateway
 from proxy.runtime.reload import Reloader
+from proxy.runtime.sums import summed
+from proxy.version import VERSION
 
 LONGEST = 107
 """Bytes that a unix socket's path may have (unix(7))."""
@@ -63,22 +66,22 @@ def _remove_stale(path: Path) -> None:
 
 
 async def start_control(
-    gateway: Gateway, reloader: Reloader, sock: socket.socket, facts: Mapping[str, object]
+    crew: Crew, reloader: Reloader, sock: socket.socket, facts: Mapping[str, object]
 ) -> web.AppRunner:
     """Serve `POST /reload` and `GET /status` on a bound socket. Close by `runner.cleanup()`.
 
     `facts` are what the status tells of the process itself.
     """
     app = web.Application()
-    app.router.add_post("/reload", _reload(gateway, reloader))
-    app.router.add_get("/status", _status(gateway, facts))
+    app.router.add_post("/reload", _reload(crew, reloader))
+    app.router.add_get("/status", _status(crew, facts))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.SockSite(runner, sock).start()
     return runner
 
 
-def _reload(gateway: Gateway, reloader: Reloader) -> Any:
+def _reload(crew: Crew, reloader: Reloader) -> Any:
     async def answer(_request: web.Request) -> web.Response:
         outcome = await reloader.reload("command")
         told = {"changed": outcome.changed, "notes": outcome.notes}
@@ -86,35 +89,64 @@ def _reload(gateway: Gateway, reloader: Reloader) -> Any:
             return web.json_response(
                 {"reloaded": False, "error": outcome.error, **told}, status=409
             )
-        return web.json_response({"reloaded": True, "revision": gateway.snapshot.revision, **told})
+        return web.json_response({"reloaded": True, "revision": crew.config.revision, **told})
 
     return answer
 
 
-def _status(gateway: Gateway, facts: Mapping[str, object]) -> Any:
+def _status(crew: Crew, facts: Mapping[str, object]) -> Any:
     async def answer(_request: web.Request) -> web.Response:
-        status = gateway.status()
+        ledger = crew.ledger
+        own = {each.worker: each.body for each in await crew.ask("status", {})}
         return web.json_response(
             {
-                "status": "draining" if gateway.draining else "serving",
-                "version": status.version,
+                "status": "draining" if ledger.draining else "serving",
+                "version": VERSION,
                 **facts,
-                "revision": status.revision,
-                "loaded_at": status.loaded_at,
-                "reloads": dict(status.reloads),
-                "last_error": gateway.last_error,
-                "services": len(gateway.snapshot.config.services),
-                "snapshots": status.snapshots,
-                "connections": status.connections,
-                "in_flight": status.in_flight,
-                "upstreams": [
-                    {
-                        name: getattr(one, name)
-                        for name in ("name", "open", "idle", "in_flight", "waiting")
-                    }
-                    for one in status.upstreams
-                ],
+                "revision": crew.config.revision,
+                "loaded_at": ledger.loaded_at,
+                "reloads": {"ok": ledger.reloads["ok"], "refused": ledger.reloads["refused"]},
+                "last_error": ledger.last_error,
+                "services": len(crew.config.services),
+                **summed(own.values()),
+                "workers": [{**one, **own.get(one["worker"], {})} for one in crew.workers()],
             }
         )
 
     return answer
+
+
+# -- what each process that serves is asked
+
+
+def _own_status(gateway: Gateway, _asked: Asked) -> tuple[int, Any]:
+    status = gateway.status()
+    return 200, {
+        "snapshots": status.snapshots,
+        "connections": status.connections,
+        "in_flight": status.in_flight,
+        "upstreams": [
+            {name: getattr(one, name) for name in ("name", "open", "idle", "in_flight", "waiting")}
+            for one in status.upstreams
+        ],
+    }
+
+
+def first_to_know(crew: Crew, question: str) -> Any:
+    """Return a handler that asks all processes that serve: the first 200 wins, else any answer.
+
+    The question gets what stands in the path and in the query.
+    """
+
+    async def answer(request: web.Request) -> web.Response:
+        answers = await crew.ask(question, {**request.query, **request.match_info})
+        answers.sort(key=lambda each: each.status != 200)
+        if not answers:
+            return web.json_response({"error": "no worker answers"}, status=503)
+        return web.json_response(answers[0].body, status=answers[0].status)
+
+    return answer
+
+
+QUESTIONS: Mapping[str, Question] = {"status": _own_status}
+"""What a process that serves can be asked over the control socket, wherever that is."""

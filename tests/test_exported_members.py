@@ -37,6 +37,7 @@ PUBLIC = [
     "Unavailable",
     "printable",
     "render",
+    "write_lines",
 ]
 
 

@@ -20,13 +20,14 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     (
         "codes errors headers paths templates units timer tasks forwarded rewriting logs log_lines "
-        "text version resources"
+        "text version resources output"
     ),
     "plugin ports",
     "config",
     "upstream server",
     "runtime",
-    "admin control watch demo workers explaining scaffold",
+    "admin control watch demo explaining scaffold",
+    "workers",
     "hosting",
     "testing",
     "cli __main__",

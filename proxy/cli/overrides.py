@@ -16,6 +16,7 @@ class Overrides:
     listen: Address | None = None
     admin: Address | None = None
     control: str | None = None
+    workers: int | None = None
     grace: float | None = None
     log_format: str | None = None
 
@@ -25,6 +26,7 @@ class Overrides:
             "listen": self.listen,
             "admin": self.admin,
             "control": self.control,
+            "workers": self.workers,
         }
         changes = {key: value for key, value in gateway.items() if value is not None}
         if self.grace is not None:
@@ -40,6 +42,7 @@ class Overrides:
             "listen": self.listen and str(self.listen),
             "admin": self.admin and str(self.admin),
             "control": self.control,
+            "workers": self.workers,
             "shutdown": grace,
         }
         log: dict[str, object] = {"format": self.log_format}

@@ -26,6 +26,13 @@ DEFAULT = "routes.yaml"
     help="Control socket, over gateway.control.",
 )
 @click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    envvar="BRAIN_WORKERS",
+    show_envvar=True,
+    help="Processes that serve, over gateway.workers.",
+)
+@click.option(
     "--watch/--no-watch",
     default=True,
     envvar="BRAIN_WATCH",
@@ -45,6 +52,7 @@ def run(
     listen: str | None,
     admin: str | None,
     control: str | None,
+    workers: int | None,
     watch: bool,
     log_format: str | None,
 ) -> None:
@@ -63,6 +71,7 @@ def run(
         listen=address(listen, "--listen"),
         admin=address(admin, "--admin"),
         control=control,
+        workers=workers,
         log_format=log_format,
     )
     sys.exit(serve(files or (DEFAULT,), os.environ, overrides, watch=watch))

@@ -13,9 +13,10 @@ from proxy.config.addresses import parse_listen
 from proxy.config.load import load
 from proxy.config.models import Address, Log
 from proxy.errors import ConfigError
-from proxy.hosting import REMEDIES, Host, run_loop
+from proxy.hosting import REMEDIES, Host
 from proxy.logs import Logs
 from proxy.plugin.catalog import Catalog
+from proxy.runtime.loop import run_loop
 from proxy.runtime.told import Refused, log_told, told
 
 Started = Callable[[Host], Awaitable[None]]

@@ -6,7 +6,7 @@ Units: seconds (float) for every time, bytes (int) for every size.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 
@@ -87,6 +87,13 @@ class Gateway:
     limits: ServerLimits = ServerLimits()
     timeouts: ServerTimeouts = ServerTimeouts()
     workers: int = 1
+
+    @property
+    def limits_of_one(self) -> ServerLimits:
+        """What one process may hold: workers share `limits.connections` out, rounded up."""
+        if self.workers == 1:
+            return self.limits
+        return replace(self.limits, connections=-(-self.limits.connections // self.workers))
 
 
 @dataclass(frozen=True, slots=True)

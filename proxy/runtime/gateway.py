@@ -6,17 +6,17 @@ import asyncio
 import importlib
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from proxy.config.models import Config
 from proxy.errors import ConfigError, GatewayError
 from proxy.plugin.catalog import Catalog
 from proxy.plugin.context import GatewayStatus, OwnHandler
-from proxy.plugin.dropins import DropInError, namespace, restore
+from proxy.plugin.dropins import DropInError, Namespace, namespace, restore
 from proxy.runtime import serving
 from proxy.runtime.begin import begin
+from proxy.runtime.ledger import Ledger
 from proxy.runtime.retired import Retired
 from proxy.runtime.shared import Shared
 from proxy.runtime.slices import collector_paused
@@ -37,18 +37,23 @@ RESTART_ONLY = ("listen", "admin", "control", "workers", "state_dir")
 """Keys of `gateway:` that bind something at start; a reload that changes them is refused."""
 
 
-class Gateway:
+class Prepared(NamedTuple):
+    """A snapshot that was built aside, and what stood in its place `before`."""
+
+    snapshot: Snapshot
+    catalog: Catalog
+    before: Namespace
+
+
+class Gateway(Ledger):
     """Serves requests on the current snapshot and replaces it on reload."""
 
     def __init__(self, catalog: Catalog) -> None:
+        super().__init__()
         self.catalog = catalog
         self.shared = Shared()
         self.tasks = Tasks()
         self.server: GatewayServer | None = None
-        self.draining = False
-        self.reloads: Counter[str] = Counter()
-        self.last_error: str | None = None
-        self.loaded_at = 0.0
         self.public_pages: Callable[[Config], PublicPages] = _no_pages
         self._snapshot: Snapshot | None = None
         self._retired = Retired(self.tasks)
@@ -86,6 +91,13 @@ class Gateway:
 
         Raises ConfigError, and what ran before runs on.
         """
+        self.commit(await self.prepare(config))
+
+    async def prepare(self, config: Config) -> Prepared:
+        """Build a snapshot of `config` aside: `commit` or `abort` must follow.
+
+        Raises ConfigError, and nothing is left of it.
+        """
         old = self._snapshot
         if old is not None:
             _refuse_restart_only(old.config, config)
@@ -102,23 +114,27 @@ class Gateway:
             restore(before)
             await fresh.close()
             raise
-        self._snapshot = fresh
-        self.catalog = catalog
+        return Prepared(fresh, catalog, before)
+
+    def commit(self, prepared: Prepared) -> None:
+        """Let what was prepared serve from the next request on."""
+        old, self._snapshot = self._snapshot, prepared.snapshot
+        self.catalog = prepared.catalog
         self.loaded_at = time.time()
-        self._follow(config)
+        self._follow(prepared.snapshot.config)
         if old is not None:
             self._retired.add(old)
 
+    async def abort(self, prepared: Prepared) -> None:
+        """Take back what was prepared: what runs runs on."""
+        restore(prepared.before)
+        await prepared.snapshot.close()
+
     def _follow(self, config: Config) -> None:
         if self.server is not None:
-            self.server.limits = config.gateway.limits
+            self.server.limits = config.gateway.limits_of_one
             self.server.timeouts = config.gateway.timeouts
             self.server.exempt = self.snapshot.trusted.__contains__
-
-    def count_reload(self, error: str | None) -> None:
-        """Remember how a reload ended, for /ready, status and metrics."""
-        self.reloads["refused" if error else "ok"] += 1
-        self.last_error = error
 
     # -- what is shown
 

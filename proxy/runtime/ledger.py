@@ -1,0 +1,24 @@
+"""How the gateway as a whole fares: whether it ends, and how its reloads went."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+
+class Ledger:
+    """Kept once for a gateway, however many processes serve for it."""
+
+    def __init__(self) -> None:
+        self.draining = False
+        self.reloads: Counter[str] = Counter()
+        self.last_error: str | None = None
+        self.loaded_at = 0.0
+
+    def count_reload(self, error: str | None) -> None:
+        """Remember how a reload ended, for /ready, status and metrics."""
+        self.reloads["refused" if error else "ok"] += 1
+        self.last_error = error
+
+    def process_checks(self) -> dict[str, str]:
+        """Return the checks of /ready that need no snapshot."""
+        return {"config": "the last reload was refused" if self.last_error else "ok"}
