@@ -90,10 +90,13 @@ class Gateway:
 
     @property
     def limits_of_one(self) -> ServerLimits:
-        """What one process may hold: workers share `limits.connections` out, rounded up."""
+        """What one process may hold: workers share connections and requests out, rounded up."""
         if self.workers == 1:
             return self.limits
-        return replace(self.limits, connections=-(-self.limits.connections // self.workers))
+        limits = self.limits
+        in_flight = limits.in_flight and -(-limits.in_flight // self.workers)
+        connections = -(-limits.connections // self.workers)
+        return replace(limits, connections=connections, in_flight=in_flight)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class Snapshot:
         self._own_pages = OwnPages(config.gateway.base_path)
         self.pages = self._own_pages.found
         self.serving: set[ClientConnection] = set()
-        self.most = most_in_flight(config.gateway.limits)
+        self.most = most_in_flight(config.gateway.limits_of_one)
         self._shared = shared
         self._services: dict[str, tuple[ServiceSpec, Upstream]] = {}
         self._folded: dict[tuple[object, ...], Handler] = {}
