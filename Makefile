@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Options of `brain demo`: make run ARGS="--listen 127.0.0.1:8081"
 ARGS ?=
 
-.PHONY: help run test check bench format lock clean
+.PHONY: help run test soak check bench format lock clean
 
 run: $(STAMP)
 	$(BIN)/brain demo $(ARGS)
@@ -15,6 +15,7 @@ run: $(STAMP)
 help:
 	@echo 'make run      serve the shipped routes.yaml with stand-in services (ARGS="--listen HOST:PORT")'
 	@echo 'make test     run all tests'
+	@echo 'make soak     run the tests that take minutes: hundreds of reloads under load'
 	@echo 'make check    format, lint, types, and the shipped routes.yaml'
 	@echo 'make bench    measure beside nginx, HAProxy, Envoy and Caddy'
 	@echo 'make format   format the code'
@@ -23,6 +24,9 @@ help:
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+soak: $(STAMP)
+	$(BIN)/python -m pytest -m soak
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -30,6 +30,9 @@ ANSWER_WITHIN = 5.0
 SCRAPE_WITHIN = 8.0
 """Prometheus gives up after ten."""
 
+TRY_WITHIN = 10.0
+"""Seconds that a reload waits for a worker to try it, where all have just died."""
+
 SETTLE_WITHIN = 3.0
 """Seconds that a worker which is starting is given when all are to end: its queue is not empty."""
 
@@ -107,6 +110,7 @@ class Team(Ledger):
         if self._keeper.ending:
             raise ConfigError("the gateway is ending")
         packed = await pack(config)
+        await self._until(lambda: self.loaded, TRY_WITHIN)
         asked = {worker: worker.process for worker in self._serving()}
         if not asked:
             raise ConfigError("no worker serves that could try it", hint="try again in a moment")
@@ -216,17 +220,19 @@ class Team(Ledger):
 
     async def drain(self, within: float) -> None:
         """Let every worker drain and end."""
-        await self._settled()
+        await self._until(
+            lambda: all(one.state != STARTING for one in self._workers), SETTLE_WITHIN
+        )
         self._keeper.ending = True
         for worker in self._workers:
             # The worker closes the queue itself when it is empty, as a process alone does.
             worker.sock.close()
         await self._of(self._serving(), "drain", within, within=within + END_WITHIN)
 
-    async def _settled(self) -> None:
-        """Wait a moment for workers that are starting: clients wait in their queues."""
-        until = time.monotonic() + SETTLE_WITHIN
-        while time.monotonic() < until and any(one.state == STARTING for one in self._workers):  # noqa: ASYNC110  once in a process's life
+    async def _until(self, holds: Callable[[], bool], within: float) -> None:
+        """Wait until something holds, or for so many seconds."""
+        until = time.monotonic() + within
+        while time.monotonic() < until and not holds():  # noqa: ASYNC110  rare, and short
             await asyncio.sleep(0.02)
 
     def cut(self) -> None:

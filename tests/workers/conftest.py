@@ -11,14 +11,14 @@ import pytest
 
 from proxy.cli.socket_client import ask
 from tests.cli.kit import GatewayProcess
-from tests.functional.kit import RawClient, RecordingUpstream, Reply, request
+from tests.functional.kit import RawClient, RecordingUpstream, Reply
 
 Start = Callable[..., Awaitable["Workers"]]
 
 SETTINGS = (
     "  shutdown: {grace: 0s, drain: 3s}\n"
     "  limits: {per_address: 4096}\n"
-    "  expose: {health: any, ready: any, metrics: any}\n"
+    "  expose: {health: private, ready: private, metrics: private}\n"
 )
 TOLD = '{use: "tests.workers.plugins:tell_worker"}'
 
@@ -46,7 +46,7 @@ class Workers:
     async def get(self, target: str, port: int = 0) -> Reply:
         opened = await asyncio.open_connection("127.0.0.1", port or self.process.port)
         client = RawClient(*opened, timeout=10.0)
-        client.send(request(target))
+        client.send(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         try:
             return await client.reply()
         finally:

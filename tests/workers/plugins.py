@@ -40,12 +40,13 @@ class InOne(Plugin):
     }
 
     def __init__(self, *, worker: int, what: str, file: str) -> None:
-        self._here = os.environ[WORKER] == str(worker)
+        self._worker = str(worker)
         self._what = what
         self._file = file
 
     async def setup(self, context: PluginContext) -> None:
-        if not self._here or (self._file and not Path(self._file).exists()):
+        here = os.environ[WORKER] == self._worker
+        if not here or (self._file and not Path(self._file).exists()):
             return
         if self._what == "refuse":
             raise ConfigError("not in this worker", hint="try another")
