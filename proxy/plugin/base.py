@@ -49,6 +49,9 @@ class Plugin:
     An instance may set its own from its options.
     """
 
+    per_worker: ClassVar[str | None] = None
+    """What each worker process keeps by itself, such as "stored answers": `brain check` warns of it."""
+
     def __init__(self, **options: Any) -> None:
         """Take options, already converted by the schema's formats, defaults applied. No I/O."""
 

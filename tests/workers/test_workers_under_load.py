@@ -88,7 +88,7 @@ async def kill_one(running: Workers, index: int) -> set[int]:
     return own
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("reloads", [6, pytest.param(100, marks=pytest.mark.soak)])
 async def test_reloads_and_a_killed_worker_under_load_lose_what_it_was_answering_and_no_more(
     start: Start, upstream: RecordingUpstream, reloads: int
@@ -116,7 +116,7 @@ async def test_reloads_and_a_killed_worker_under_load_lose_what_it_was_answering
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 async def test_workers_that_are_killed_while_reloads_go_on_end_up_with_the_last_one(
     start: Start, upstream: RecordingUpstream
 ) -> None:
