@@ -17,6 +17,7 @@ from bench.scenarios import (
     stall,
     start,
     streams,
+    workers,
 )
 from bench.section import Section
 
@@ -35,6 +36,7 @@ ALL = (
     Scenario("download", "1 MiB download, CPU per byte", load.download),
     Scenario("routes", "10,000 services against 10", routes.services),
     Scenario("cache", "95-byte JSON answer from the plugin's memory", caching.cache),
+    Scenario("workers", "two workers against one process", workers.workers),
     Scenario("chain", "what a plugin that does nothing adds", chain.chain),
     Scenario("idle", "memory held by 1,000 idle connections", idle.idle),
     Scenario("streams", "1 GiB down and up; 100 slow readers: growth of memory", streams.streams),

@@ -20,7 +20,7 @@ from proxy.runtime.sums import checked
 from proxy.tasks import Tasks
 from proxy.workers.counts import Counts, Own
 from proxy.workers.keeping import COMMIT_WITHIN, PREPARE_WITHIN, InForce, Keeper
-from proxy.workers.worker import END_WITHIN, SERVING, STARTING, Worker, WorkerProcess
+from proxy.workers.worker import END_WITHIN, SERVING, Worker, WorkerProcess
 
 log = logging.getLogger("brain.workers")
 
@@ -34,7 +34,7 @@ TRY_WITHIN = 10.0
 """Seconds that a reload waits for a worker to try it, where all have just died."""
 
 SETTLE_WITHIN = 3.0
-"""Seconds that a worker which is starting is given when all are to end: its queue is not empty."""
+"""Seconds that a worker which is not there is given when all are to end: clients may wait for it."""
 
 
 class _Prepared(NamedTuple):
@@ -220,9 +220,7 @@ class Team(Ledger):
 
     async def drain(self, within: float) -> None:
         """Let every worker drain and end."""
-        await self._until(
-            lambda: all(one.state != STARTING for one in self._workers), SETTLE_WITHIN
-        )
+        await self._until(lambda: all(one.state == SERVING for one in self._workers), SETTLE_WITHIN)
         self._keeper.ending = True
         for worker in self._workers:
             # The worker closes the queue itself when it is empty, as a process alone does.

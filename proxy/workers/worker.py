@@ -63,21 +63,35 @@ class Worker:
         return max(self.starts - 1, 0)
 
     async def launch(self, handlers: Mapping[str, Handler]) -> None:
-        """Start a process, which then waits for what it is asked. `handlers` answer what it asks."""
+        """Start a process, which then waits for what it is asked. `handlers` answer what it asks.
+
+        Raises ConfigError where the system has no room for it.
+        """
         self.state, self.began = STARTING, time.time()
         self.starts += 1
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = await self._spawn(theirs)
-        self._channel = await Channel.over(ours, handlers)
+        try:
+            self._process, channel = await self._spawn()
+        except OSError as error:
+            self.state, self.why = DEAD, error.strerror
+            raise ConfigError(f"worker {self.index} can't start: {error.strerror}") from None
+        self._channel = await Channel.over(channel, handlers)
         running = self._tasks.spawn(self._channel.run(), name=f"worker {self.index}: channel")
         self._end = self._tasks.spawn(
             self._until_end(self._process, self._channel, running),
             name=f"worker {self.index}: end",
         )
 
-    async def _spawn(self, channel: socket.socket) -> Process:
-        descriptors = (channel.fileno(), self.sock.fileno())
+    async def _spawn(self) -> tuple[Process, socket.socket]:
+        """Return the process, and our end of the channel to it."""
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                return await self._execute((theirs.fileno(), self.sock.fileno())), ours
+        except BaseException:
+            ours.close()
+            raise
+
+    async def _execute(self, descriptors: tuple[int, ...]) -> Process:
         # Not forked: libraries with threads of their own refuse that. -P: a folder `plugins` where the
         # gateway was started is nobody's plugins. A session of its own: Ctrl-C is the parent's to tell.
         return await asyncio.create_subprocess_exec(
