@@ -15,7 +15,7 @@ run: $(STAMP)
 help:
 	@echo 'make run      serve the shipped routes.yaml with stand-in services (ARGS="--listen HOST:PORT")'
 	@echo 'make test     run all tests'
-	@echo 'make soak     run the tests that take minutes: hundreds of reloads under load'
+	@echo 'make soak     run the long tests: minutes of load and faults'
 	@echo 'make check    format, lint, types, and the shipped routes.yaml'
 	@echo 'make bench    measure beside nginx, HAProxy, Envoy and Caddy'
 	@echo 'make format   format the code'

@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # `typing` itself is a third of what a health check would imp
     from proxy.plugin.base import Problems as Problems
     from proxy.plugin.context import GatewayStatus as GatewayStatus
     from proxy.plugin.context import PluginContext as PluginContext
+    from proxy.plugin.context import TargetStatus as TargetStatus
+    from proxy.plugin.context import UpstreamStatus as UpstreamStatus
     from proxy.plugin.exchange import EXCHANGE as EXCHANGE
     from proxy.plugin.exchange import Attempt as Attempt
     from proxy.plugin.exchange import Client as Client
@@ -56,9 +58,11 @@ _HOMES = {
     "Problem": "proxy.errors",
     "Problems": "proxy.plugin.base",
     "Stage": "proxy.plugin.stages",
+    "TargetStatus": "proxy.plugin.context",
     "Template": "proxy.templates",
     "Unauthenticated": "proxy.errors",
     "Unavailable": "proxy.errors",
+    "UpstreamStatus": "proxy.plugin.context",
     "printable": "proxy.text",
     "render": "proxy.plugin.values",
     "write_lines": "proxy.output",

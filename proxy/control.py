@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from proxy.errors import ConfigError
+from proxy.plugin.context import UpstreamStatus
 from proxy.runtime.crew import Asked, Crew, Question
 from proxy.runtime.gateway import Gateway
 from proxy.runtime.reload import Reloader
 from proxy.runtime.sums import summed
+from proxy.runtime.why import asked_for, recent, recent_of_all, why, why_of_all
 from proxy.version import VERSION
 
 LONGEST = 107
@@ -68,13 +70,17 @@ def _remove_stale(path: Path) -> None:
 async def start_control(
     crew: Crew, reloader: Reloader, sock: socket.socket, facts: Mapping[str, object]
 ) -> web.AppRunner:
-    """Serve `POST /reload` and `GET /status` on a bound socket. Close by `runner.cleanup()`.
+    """Serve `POST /reload`, `GET /status`, `/why/{id}` and `/recent` on a bound socket.
+
+    Close by `runner.cleanup()`.
 
     `facts` are what the status tells of the process itself.
     """
     app = web.Application()
     app.router.add_post("/reload", _reload(crew, reloader))
     app.router.add_get("/status", _status(crew, facts))
+    app.router.add_get("/why/{id}", of_all(crew, "why", why_of_all))
+    app.router.add_get("/recent", of_all(crew, "recent", recent_of_all))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.SockSite(runner, sock).start()
@@ -108,7 +114,8 @@ def _status(crew: Crew, facts: Mapping[str, object]) -> Any:
                 "reloads": {"ok": ledger.reloads["ok"], "refused": ledger.reloads["refused"]},
                 "last_error": ledger.last_error,
                 "services": len(crew.config.services),
-                **summed(own.values()),
+                **summed([_NOTHING, *own.values()]),
+                "snapshots": max((each["snapshots"] for each in own.values()), default=0),
                 "workers": [{**one, **own.get(one["worker"], {})} for one in crew.workers()],
             }
         )
@@ -116,7 +123,35 @@ def _status(crew: Crew, facts: Mapping[str, object]) -> Any:
     return answer
 
 
+Merge = Callable[[list[Any], Asked], Any]
+"""Makes one answer of those of several processes, at least one."""
+
+
+def of_all(crew: Crew, question: str, merge: Merge) -> Any:
+    """Return a handler that asks all processes that serve, and merges what they say.
+
+    The question gets what stands in the path and in the query. One that knows (200) is enough where
+    others do not (404); any other status is that of the answer.
+    """
+
+    async def answer(request: web.Request) -> web.Response:
+        asked = {**request.query, **request.match_info}
+        answers = await crew.ask(question, asked)
+        if not answers:
+            return web.json_response({"error": "no worker answers"}, status=503)
+        for each in answers:
+            if each.status not in (200, 404):
+                return web.json_response(each.body, status=each.status)
+        body = merge([each.body for each in answers], asked)
+        return web.json_response(body, status=min(each.status for each in answers))
+
+    return answer
+
+
 # -- what each process that serves is asked
+
+_NOTHING = {"connections": 0, "in_flight": 0, "upstreams": []}
+"""What is told while every worker is away."""
 
 
 def _own_status(gateway: Gateway, _asked: Asked) -> tuple[int, Any]:
@@ -125,28 +160,36 @@ def _own_status(gateway: Gateway, _asked: Asked) -> tuple[int, Any]:
         "snapshots": status.snapshots,
         "connections": status.connections,
         "in_flight": status.in_flight,
-        "upstreams": [
-            {name: getattr(one, name) for name in ("name", "open", "idle", "in_flight", "waiting")}
-            for one in status.upstreams
-        ],
+        "upstreams": [_upstream(one) for one in status.upstreams],
     }
 
 
-def first_to_know(crew: Crew, question: str) -> Any:
-    """Return a handler that asks all processes that serve: the first 200 wins, else any answer.
-
-    The question gets what stands in the path and in the query.
-    """
-
-    async def answer(request: web.Request) -> web.Response:
-        answers = await crew.ask(question, {**request.query, **request.match_info})
-        answers.sort(key=lambda each: each.status != 200)
-        if not answers:
-            return web.json_response({"error": "no worker answers"}, status=503)
-        return web.json_response(answers[0].body, status=answers[0].status)
-
-    return answer
+def _upstream(one: UpstreamStatus) -> dict[str, Any]:
+    """Return the counts of an upstream, and those of its targets that are in trouble."""
+    names = ("name", "open", "idle", "in_flight", "waiting", "panicking")
+    troubles = [
+        {"name": target.name, "state": target.state, "reason": target.reason}
+        for target in one.targets
+        if target.state != "ok"
+    ]
+    return {**{name: getattr(one, name) for name in names}, "troubles": troubles}
 
 
-QUESTIONS: Mapping[str, Question] = {"status": _own_status}
+def _own_why(gateway: Gateway, asked: Asked) -> tuple[int, Any]:
+    found = why(gateway, asked["id"])
+    return 200 if found["exchange"] is not None else 404, found
+
+
+def _own_recent(gateway: Gateway, asked: Asked) -> tuple[int, Any]:
+    try:
+        return 200, recent(gateway, **asked_for(asked))
+    except ValueError as error:
+        return 400, {"error": str(error)}
+
+
+QUESTIONS: Mapping[str, Question] = {
+    "status": _own_status,
+    "why": _own_why,
+    "recent": _own_recent,
+}
 """What a process that serves can be asked over the control socket, wherever that is."""

@@ -159,7 +159,12 @@ def problem_body(error: GatewayError, *, request_id: str, service: str | None) -
     ).encode()
 
 
-def proxy_status(error: GatewayError) -> str:
-    """The `Proxy-Status` value: who speaks, the RFC 9209 type where one fits, our code as details."""
+def proxy_status(error: GatewayError, received: int | None = None) -> str:
+    """The `Proxy-Status` value: who speaks, the RFC 9209 type where one fits, our code as details.
+
+    `received` is the status of a target's answer that the client gets this error for. No `next-hop`:
+    it would tell clients which hosts there are.
+    """
     kind = f"; error={error.proxy_error}" if error.proxy_error else ""
-    return f'brain{kind}; details="{error.code}"'
+    status = "" if received is None else f"; received-status={received}"
+    return f'brain{kind}{status}; details="{error.code}"'

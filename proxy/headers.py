@@ -39,6 +39,7 @@ FORWARDED = frozenset(
         b"front-end-https",
         b"true-client-ip",
         b"x-brain-hops",
+        b"x-brain-mirrored",
         b"x-client-ip",
         b"x-cluster-client-ip",
         b"x-host",

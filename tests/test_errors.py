@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from proxy import Answer
 from proxy.codes import CODES, Side
 from proxy.errors import (
     GatewayError,
@@ -22,6 +23,24 @@ def test_an_error_is_what_its_row_says() -> None:
     told = (error.status, error.side, error.stage, error.retryable, error.detail)
     assert told == (row.status, row.side, row.stage, row.retryable, row.detail)
     assert proxy_status(error) == ('brain; error=tls_protocol_error; details="upstream_tls_failed"')
+
+
+def test_a_status_that_was_received_stands_beside_the_error() -> None:
+    told = proxy_status(GatewayError("answer_too_large"), 200)
+    assert told == (
+        'brain; error=http_response_body_size; received-status=200; details="answer_too_large"'
+    )
+
+
+def test_what_another_proxy_said_stays_before_our_own_word() -> None:
+    error = Problem(
+        502, "inner_failed", "Failed.", headers={"Proxy-Status": "inner; error=dns_error"}
+    )
+    answer = Answer.problem(error, request_id="r", service=None)
+    assert answer.headers.getall("Proxy-Status") == [
+        "inner; error=dns_error",
+        'brain; details="inner_failed"',
+    ]
 
 
 def test_a_remedy_is_told_to_no_client() -> None:

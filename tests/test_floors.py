@@ -26,7 +26,7 @@ FLOORS = (
     "config",
     "upstream server",
     "runtime",
-    "admin control watch demo explaining scaffold",
+    "admin control watch demo explaining doctoring scaffold",
     "workers",
     "hosting",
     "testing",

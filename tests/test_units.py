@@ -14,6 +14,7 @@ from proxy.units import (
     parse_percent,
     parse_rate,
     parse_size,
+    parse_statuses,
     size_text,
 )
 
@@ -49,6 +50,14 @@ def test_a_percentage_becomes_a_share(text: str, share: float) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "ranges"),
+    [("2xx", ((200, 299),)), ("204", ((204, 204),)), ("200-399, 404", ((200, 399), (404, 404)))],
+)
+def test_statuses_become_ranges(text: str, ranges: tuple[tuple[int, int], ...]) -> None:
+    assert parse_statuses(text) == ranges
+
+
+@pytest.mark.parametrize(
     ("parse", "text", "form"),
     [
         (parse_duration, "10", "250ms"),
@@ -64,6 +73,9 @@ def test_a_percentage_becomes_a_share(text: str, share: float) -> None:
         (parse_rate, "50", "50/s"),
         (parse_percent, "101%", "0% to 100%"),
         (parse_percent, "20", "0% to 100%"),
+        (parse_statuses, "6xx", "2xx"),
+        (parse_statuses, "300-200", "2xx"),
+        (parse_statuses, "2xx,", "2xx"),
     ],
 )
 def test_another_form_is_refused_naming_the_accepted_one(

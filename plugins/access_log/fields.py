@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from multidict import MultiMapping
 
-from plugins.access_log.line import LONGEST
+from plugins.access_log.phases import LONGEST
 from proxy import Answer, Problems, printable
 
 _SECRET = re.compile(

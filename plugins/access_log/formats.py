@@ -9,14 +9,15 @@ from typing import Any
 import msgspec
 
 from plugins.access_log.line import Line
-from plugins.access_log.phases import Phases
+from plugins.access_log.phases import Phases, Try
 
 Format = Callable[[Line], bytes]
 
 _encoder = msgspec.json.Encoder()
 _MARK = re.compile(r'[ "=]')
 _BARE = ("time", "status", "method", "path")
-_KEYS = tuple(name for name in Line.__struct_fields__ if name not in (*_BARE, "ms"))
+_KEYS = tuple(name for name in Line.__struct_fields__ if name not in (*_BARE, "ms", "tries"))
+_OF_TRY = tuple(name for name in Try.__struct_fields__ if name != "ms")
 
 
 def as_json(line: Line) -> bytes:
@@ -39,9 +40,18 @@ def _pairs(line: Line) -> Iterator[tuple[str, Any]]:
     for name in _KEYS:
         if (value := getattr(line, name)) or value == 0:
             yield name, value
-    for name in Phases.__struct_fields__:
-        if (value := getattr(line.ms, name)) is not None:
-            yield f"ms.{name}", value
+    yield from _phases("ms", line.ms)
+    for number, one in enumerate(line.tries or (), 1):
+        for name in _OF_TRY:
+            if value := getattr(one, name):
+                yield f"try.{number}.{name}", value
+        yield from _phases(f"try.{number}.ms", one.ms)
+
+
+def _phases(name: str, of: Phases) -> Iterator[tuple[str, float]]:
+    for phase in Phases.__struct_fields__:
+        if (value := getattr(of, phase)) is not None:
+            yield f"{name}.{phase}", value
 
 
 def _text(value: Any) -> str:

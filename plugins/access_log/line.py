@@ -8,11 +8,8 @@ from time import perf_counter
 
 from msgspec import Struct
 
-from plugins.access_log.phases import Phases, phases
-from proxy import Attempt, Exchange, GatewayError, Principal, printable
-
-LONGEST = 512
-"""Characters of a value that a client can make as long as it likes; the rest is cut."""
+from plugins.access_log.phases import LONGEST, Phases, Try, phases, tries
+from proxy import Attempt, Exchange, Principal, printable
 
 _NO_ATTEMPT = Attempt("")
 
@@ -21,9 +18,10 @@ class Line(Struct, omit_defaults=True, gc=False):
     """The fields in the order in which they are written; optional ones are left out when empty.
 
     `time` is when the exchange ended. `path` is the canonical view, without the query. `attempts`
-    counts all tries; `target` and `reused` are the last one's. `received`, `sent`: body bytes from
-    and to the client. `ms`: milliseconds. `code`, `side`: the error's; `note`: what it tells the
-    log alone, such as the nearest route of a 404.
+    counts all tries; `target`, `reused` and the phases of `ms` are the last one's. `received`,
+    `sent`: body bytes from and to the client. `ms`: milliseconds. `code`, `side`, `stage`: the
+    error's; `note`: what it tells the log alone, such as the nearest route of a 404. `tries`: each
+    attempt, where there was more than one, or an error.
     """
 
     time: str
@@ -43,12 +41,14 @@ class Line(Struct, omit_defaults=True, gc=False):
     target: str = ""
     code: str | None = None
     side: str | None = None
+    stage: str | None = None
     note: str | None = None
     subject: str | None = None
     tenant: str | None = None
     request_headers: Mapping[str, str] | None = None
     response_headers: Mapping[str, str] | None = None
     query: Mapping[str, str] | None = None
+    tries: list[Try] | None = None
 
 
 class Clock:
@@ -76,7 +76,10 @@ class Clock:
 def line_of(exchange: Exchange, now: str) -> Line:
     """Return what is always logged of an exchange that is over; `now` is the time as text."""
     route, attempts, ended = exchange.route, exchange.attempts, exchange.ended
-    last = attempts[-1] if attempts else _NO_ATTEMPT
+    if ended is None:
+        ended = perf_counter() - exchange.started
+    count = len(attempts)
+    last = attempts[-1] if count else _NO_ATTEMPT
     line = Line(
         now,
         exchange.request_id,
@@ -85,25 +88,28 @@ def line_of(exchange: Exchange, now: str) -> Line:
         printable(exchange.path, LONGEST),
         exchange.status,
         route.name,
-        len(attempts),
+        count,
         last.reused,
         exchange.received,
         exchange.sent,
-        phases(attempts, perf_counter() - exchange.started if ended is None else ended),
+        phases(attempts, ended),
         route.service,
         exchange.prefix,
         last.target,
     )
-    if exchange.error is not None:
-        _add_error(line, exchange.error)
+    if count > 1 or exchange.error is not None:
+        _add_failure(line, exchange, ended)
     if exchange.principal is not None:
         _add_principal(line, exchange.principal)
     return line
 
 
-def _add_error(line: Line, error: GatewayError) -> None:
-    line.code, line.side = error.code, error.side.value
-    line.note = printable(error.log, LONGEST) if error.log else None
+def _add_failure(line: Line, exchange: Exchange, ended: float) -> None:
+    error = exchange.error
+    if error is not None:
+        line.code, line.side, line.stage = error.code, error.side.value, error.stage
+        line.note = printable(error.log, LONGEST) if error.log else None
+    line.tries = tries(exchange.attempts, ended) or None
 
 
 def _add_principal(line: Line, principal: Principal) -> None:

@@ -6,18 +6,22 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from proxy import Attempt
+from proxy import Attempt, printable
+
+LONGEST = 512
+"""Characters of a value that a client or a target can make as long as it likes; the rest is cut."""
 
 
 class Phases(Struct, omit_defaults=True, gc=False):
-    """Milliseconds. All but `total` speak of the last attempt; one that was not reached is absent.
+    """Milliseconds; a phase that was not reached is absent.
 
-    `pool`: until a connection may be used, with what the chain does before; `resolve`, `connect`,
-    `tls`: opening one; `send`: writing the request; `wait`: until the answer's head; `body`: from
-    there to the end.
+    `chain`: what came before the try, such as the plugins; `pool`: the wait for a slot of the
+    upstream; `resolve`, `connect`, `tls`: opening a connection; `send`: writing the request; `wait`:
+    until the answer's head; `body`: from there to the end.
     """
 
     total: float
+    chain: float | None = None
     pool: float | None = None
     resolve: float | None = None
     connect: float | None = None
@@ -27,41 +31,43 @@ class Phases(Struct, omit_defaults=True, gc=False):
     body: float | None = None
 
 
+class Try(Struct, omit_defaults=True, gc=False):
+    """One attempt: `status` or `code` is what came of it, `again` why another one followed, or none.
+
+    `note` is what its error tells the log alone.
+    """
+
+    target: str
+    ms: Phases
+    reused: bool = False
+    status: int | None = None
+    code: str | None = None
+    note: str = ""
+    again: str | None = None
+
+
 def phases(attempts: Sequence[Attempt], ended: float) -> Phases:
-    """Return the phases of an exchange with these attempts; `ended` is in seconds."""
+    """Return the phases of an exchange: all but `total` are the last attempt's. `ended`: seconds."""
+    if len(attempts) == 1:
+        return Phases(*attempts[0].phases(0.0, ended))
+    total = int(ended * 1e6 + 0.5) / 1000
     if not attempts:
-        return Phases(_ms(ended))
-    attempt = attempts[-1]
-    since = (attempts[-2].end or 0.0) if len(attempts) > 1 else 0.0
-    pool = resolve = connect = tls = send = wait = body = None
-    # Written out, not looped over names: this runs for every exchange (0.5 µs against 2).
-    if attempt.pool is not None:
-        pool, since = _ms(attempt.pool - since), attempt.pool
-    if not attempt.reused:
-        resolve, connect, tls, since = _opening(attempt, since)
-    if attempt.sent is not None:
-        send, since = _ms(attempt.sent - since), attempt.sent
-    if attempt.head is not None:
-        # An early answer's head comes before the last byte of the request is sent.
-        wait = _ms(attempt.head - since) if attempt.head > since else 0.0
-        body = _ms((attempt.end or ended) - attempt.head)
-    return Phases(_ms(ended), pool, resolve, connect, tls, send, wait, body)
+        return Phases(total)
+    since = attempts[-2].end or 0.0
+    return Phases(total, *attempts[-1].phases(since, ended)[1:])
 
 
-def _opening(
-    attempt: Attempt, since: float
-) -> tuple[float | None, float | None, float | None, float]:
-    """Return the steps of opening a connection, and when the last of them was over."""
-    resolve = connect = tls = None
-    if attempt.resolved is not None:
-        resolve, since = _ms(attempt.resolved - since), attempt.resolved
-    if attempt.connected is not None:
-        connect, since = _ms(attempt.connected - since), attempt.connected
-    if attempt.secured is not None:
-        tls, since = _ms(attempt.secured - since), attempt.secured
-    return resolve, connect, tls, since
-
-
-def _ms(seconds: float) -> float:
-    """Return milliseconds to the microsecond: `round` takes three times as long."""
-    return int(seconds * 1e6 + 0.5) / 1000
+def tries(attempts: Sequence[Attempt], ended: float) -> list[Try]:
+    """Return each attempt of an exchange with its own phases. `ended`: seconds."""
+    return [
+        Try(
+            attempt.target,
+            Phases(*durations),
+            attempt.reused,
+            attempt.status,
+            attempt.code,
+            printable(attempt.note, LONGEST),
+            attempt.again,
+        )
+        for attempt, durations in zip(attempts, Attempt.timed(attempts, ended), strict=True)
+    ]

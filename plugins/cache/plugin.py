@@ -125,7 +125,7 @@ class Cache(Plugin):
 
     def __call__(self, request: web.BaseRequest, handler: Handler) -> Awaitable[Answer]:
         exchange = request[EXCHANGE]
-        method, place = exchange.outgoing.method, self._place(exchange)
+        method, place = exchange.outgoing.method, self._place(request, exchange)
         if method in _SAFE or not place[0]:
             return handler(request)
         if method in _READ:
@@ -133,9 +133,9 @@ class Cache(Plugin):
             return handler(request) if asked is None else self._answer(request, handler, asked)
         return self._change(request, handler)
 
-    def _place(self, exchange: Exchange) -> tuple[str, str]:
-        """Return where the route forwards to, "" for the gateway's own pages, and its name."""
-        route = exchange.route
+    def _place(self, request: web.BaseRequest, exchange: Exchange) -> tuple[str, str]:
+        """Return where a request is forwarded to, "" for the gateway's own pages, and its route."""
+        route = exchange.route.towards(request)
         place = self._places.get(route)
         if place is None:
             place = self._places[route] = route.destination, route.name
@@ -154,10 +154,12 @@ class Cache(Plugin):
     async def _change(self, request: web.BaseRequest, handler: Handler) -> Answer:
         """Pass on what may change the resource; when it has, drop what is stored (RFC 9111, 4.4)."""
         exchange = request[EXCHANGE]
-        resource = self._place(exchange)[0], exchange.outgoing.target
+        target = exchange.outgoing.target
         answer = await handler(request)
         if 200 <= answer.status < 400:
-            self._parts.store.invalidate(resource)
+            # All upstreams of a split may answer by what one of them has changed.
+            for destination in exchange.route.destinations:
+                self._parts.store.invalidate((destination, target))
         return answer
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from prometheus_client import ProcessCollector
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -18,6 +19,8 @@ Source = Callable[[], GatewayStatus]
 class GatewayCollector(Collector):
     """Makes families of the store's series and of the gateway's status, anew at every scrape.
 
+    What the system tells of the process (CPU, memory, descriptors) is among them.
+
     It is one for all instances of the plugin and outlives a reload; the status comes from the
     instance that was set up last and is not closed. With none left it yields nothing.
     """
@@ -25,6 +28,7 @@ class GatewayCollector(Collector):
     def __init__(self) -> None:
         self.store = Store()
         self._sources: list[Source] = []
+        self._process = ProcessCollector(registry=None)
 
     def attach(self, source: Source) -> None:
         self._sources.append(source)
@@ -37,3 +41,4 @@ class GatewayCollector(Collector):
         for source in sources:
             yield from traffic(self.store)
             yield from state(source())
+            yield from self._process.collect()

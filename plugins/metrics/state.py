@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import platform
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterator
+from itertools import accumulate
 
 import aiohttp
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
+from prometheus_client.utils import floatToGoString
 
+from plugins.metrics.rows import filled
+from plugins.metrics.upstreams import upstreams
 from proxy import GatewayStatus
-
-Rows = Iterable[tuple[tuple[str, ...], float]]
-F = TypeVar("F", CounterMetricFamily, GaugeMetricFamily)
 
 
 def state(status: GatewayStatus) -> Iterator[Metric]:
     """Yield what the gateway counts itself."""
     yield from _numbers(status)
-    yield from _upstreams(status)
-    yield _filled(
+    yield from _bounds(status)
+    yield from _lag(status)
+    yield from upstreams(status.upstreams)
+    yield filled(
         CounterMetricFamily(
             "brain_retries",
             "Further attempts at an upstream, by reason.",
@@ -28,7 +31,8 @@ def state(status: GatewayStatus) -> Iterator[Metric]:
         ),
         status.retries.items(),
     )
-    yield _filled(
+    yield from _shaped(status)
+    yield filled(
         CounterMetricFamily(
             "brain_reloads", "Loads of the configuration, by result.", labels=("result",)
         ),
@@ -44,6 +48,11 @@ def _numbers(status: GatewayStatus) -> Iterator[Metric]:
         status.loaded_at,
     )
     yield GaugeMetricFamily(
+        "brain_config_stale",
+        "1: the files were refused when they were last read, and an older revision serves.",
+        status.stale,
+    )
+    yield GaugeMetricFamily(
         "brain_snapshots",
         "Snapshots alive: above 1, old ones still finish their exchanges.",
         status.snapshots,
@@ -56,29 +65,60 @@ def _numbers(status: GatewayStatus) -> Iterator[Metric]:
     )
 
 
-def _upstreams(status: GatewayStatus) -> Iterator[Metric]:
-    yield _filled(
-        GaugeMetricFamily(
-            "brain_upstream_connections",
-            "Connections to an upstream: idle ones wait to be used again.",
-            labels=("upstream", "state"),
-        ),
-        (
-            ((each.name, name), count)
-            for each in status.upstreams
-            for name, count in (("idle", each.idle), ("active", each.open - each.idle))
-        ),
+def _bounds(status: GatewayStatus) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "brain_client_connections_limit",
+        "Connections of clients that may be open; more are refused.",
+        status.most_connections,
     )
-    yield _filled(
-        GaugeMetricFamily(
-            "brain_upstream_waiting", "Exchanges that wait for a connection.", labels=("upstream",)
+    yield GaugeMetricFamily(
+        "brain_requests_in_flight_limit",
+        "Requests that may be served at once; more are answered 503, code overloaded.",
+        status.most_in_flight,
+    )
+    if status.certificate_expires is not None:
+        yield GaugeMetricFamily(
+            "brain_tls_certificate_expiry_timestamp_seconds",
+            "When the public listener's certificate ends, in seconds since 1970.",
+            status.certificate_expires,
+        )
+
+
+def _lag(status: GatewayStatus) -> Iterator[Metric]:
+    lag = status.lag
+    if lag is None:
+        return
+    bounds = (floatToGoString(bound) for bound in (*lag.bounds, math.inf))  # type: ignore[no-untyped-call]
+    buckets = list(zip(bounds, accumulate(lag.counts), strict=True))
+    yield HistogramMetricFamily(
+        "brain_event_loop_lag_seconds",
+        "How late the event loop was, looked at ten times a second.",
+        buckets,
+        lag.total,
+    )
+
+
+def _shaped(status: GatewayStatus) -> Iterator[Metric]:
+    yield filled(
+        CounterMetricFamily(
+            "brain_split_requests",
+            "Exchanges of services with 'split' that are over, by the upstream that was chosen.",
+            labels=("service", "upstream", "status_class"),
         ),
-        (((each.name,), each.waiting) for each in status.upstreams),
+        status.split.items(),
+    )
+    yield filled(
+        CounterMetricFamily(
+            "brain_mirror_requests",
+            "Copies for 'mirror', sent or skipped, by what came of them.",
+            labels=("service", "result"),
+        ),
+        status.mirrored.items(),
     )
 
 
 def _information(status: GatewayStatus) -> Iterator[Metric]:
-    yield _filled(
+    yield filled(
         GaugeMetricFamily(
             "brain_config_revision_info",
             "Always 1: the label names the configuration that serves.",
@@ -86,7 +126,7 @@ def _information(status: GatewayStatus) -> Iterator[Metric]:
         ),
         [((status.revision,), 1)],
     )
-    yield _filled(
+    yield filled(
         GaugeMetricFamily(
             "brain_build_info",
             "Always 1: the labels name the versions that run.",
@@ -94,9 +134,3 @@ def _information(status: GatewayStatus) -> Iterator[Metric]:
         ),
         [((status.version, platform.python_version(), aiohttp.__version__), 1)],
     )
-
-
-def _filled(family: F, rows: Rows) -> F:
-    for labels, value in rows:
-        family.add_metric(labels, value)
-    return family

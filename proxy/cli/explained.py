@@ -31,6 +31,8 @@ def as_text(told: Told) -> str:
         ("near misses", _near_misses(told)),
         ("caller", _caller(told)),
         ("chain", _chain(told)),
+        ("split", _split(told)),
+        ("mirror", _mirror(told)),
         ("outgoing", _outgoing(told)),
         ("tried again", _retries(told)),
         ("settings", _settings(told)),
@@ -147,6 +149,46 @@ def _chain(told: Told) -> Iterator[Row]:
         if step["error"] is not None:
             yield "", f"- its explain failed: {step['error']}"
         yield from (("", f"- {line}") for line in step["explains"])
+
+
+def _split(told: Told) -> Iterator[Row]:
+    split = told["split"]
+    if split is None:
+        return
+    yield (f"goes to '{split['upstream']}': {_because(split)}",)
+    for one in split["upstreams"]:
+        yield f"{one['share'] * 100:g}%", one["name"], one["place"] or ""
+        for kind in ("headers", "cookies"):
+            for test in one[kind]:
+                yield "", f"- and all with {kind[:-1]} {test['name']}: {test['asked']}"
+
+
+def _because(split: Told) -> str:
+    if split["reason"] == "request":
+        return "the request asks for it"
+    if split["reason"] == "caller":
+        return "the shares decide by who calls, which --claims tells"
+    who = "caller" if split["by"] == "principal" else "client's address"
+    if split["point"] is None:
+        return "nothing sends it elsewhere"
+    return f"of all callers this {who} stands at {split['point'] * 100:.2f}%"
+
+
+_NEVER: Mapping[str, str] = {
+    "method": "none of this one, whose method is not copied",
+    "upgrade": "none of this one, which is an upgrade",
+    "same": "none of this one, which goes there itself",
+}
+
+
+def _mirror(told: Told) -> Iterator[Row]:
+    mirror = told["mirror"]
+    if mirror is None:
+        return
+    yield "copies to", mirror["upstream"], mirror["place"] or ""
+    share = f"{mirror['share'] * 100:g}% of such requests, once the upstream has answered"
+    yield "copied", _NEVER.get(mirror["never"], share)
+    yield "compared", "nothing" if mirror["compare"] == "false" else mirror["compare"]
 
 
 _CHOSEN = {

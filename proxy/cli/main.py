@@ -15,11 +15,13 @@ COMMANDS = {
     "check": "Check FILE… offline.",
     "routes": "Print the compiled table of routes.",
     "explain": "Explain what would become of one request, offline.",
+    "doctor": "Ask the upstreams directly, and say what would break.",
     "plugin": "Begin a plugin, or list those that are installed.",
     "schema": "Print the language's JSON Schema with the installed plugins in it.",
     "errors": "Print the error codes and what to do about each.",
     "reload": "Make a running gateway load its files again.",
     "status": "Show what a running gateway does.",
+    "why": "Tell whose fault it was that a request went as it did.",
 }
 
 

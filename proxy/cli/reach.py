@@ -42,6 +42,10 @@ def _used(config: Config) -> Iterable[tuple[UpstreamSpec, Place]]:
     routes = [*config.routes, *([config.fallback] if config.fallback else ())]
     for user in (*config.services, *routes):
         places.setdefault(user.upstream, user.place)
+    for route in routes:
+        further = (*route.split, *([route.mirror] if route.mirror else ()))
+        for one in further:
+            places.setdefault(one.upstream, route.place)
     return [(config.upstreams[index], place) for index, place in places.items()]
 
 

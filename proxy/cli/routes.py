@@ -13,7 +13,7 @@ import click
 from proxy.cli.columns import aligned
 
 if TYPE_CHECKING:
-    from proxy.config.models import Config, RouteSpec
+    from proxy.config.models import Config, MirrorSpec, RouteSpec, SplitSpec
 
 COLUMNS = ("match", "upstream", "access", "chain", "place")
 
@@ -45,17 +45,30 @@ def table(config: Config) -> Iterator[dict[str, Any]]:
                 "name": route.name,
                 "service": route.service,
                 "match": as_text(prefix, route.match),
-                "upstream": _upstream(config, route),
+                "upstream": _upstream(config, route, route.upstream),
+                "split": [_part(config, route, one) for one in route.split],
+                "mirror": None if route.mirror is None else _mirror(config, route, route.mirror),
                 "access": _access(config, route),
                 "chain": [config.entries[index].identity for index in route.chain],
                 "place": f"{route.place.file}:{route.place.line}",
             }
 
 
-def _upstream(config: Config, route: RouteSpec) -> str:
-    spec = config.upstreams[route.upstream]
+def _upstream(config: Config, route: RouteSpec, index: int) -> str:
+    spec = config.upstreams[index]
     more = f" (+{len(spec.targets) - 1})" if len(spec.targets) > 1 else ""
     return f"{spec.targets[0]}{_sent_path(spec.path, route)}{more}"
+
+
+def _part(config: Config, route: RouteSpec, one: SplitSpec) -> str:
+    asked = [f"header:{test.name}" for test in one.headers]
+    asked += [f"cookie:{test.name}" for test in one.cookies]
+    who = f" {' '.join(asked)}" if asked else ""
+    return f"{(one.share or 0.0) * 100:g}%{who} {_upstream(config, route, one.upstream)}"
+
+
+def _mirror(config: Config, route: RouteSpec, mirror: MirrorSpec) -> str:
+    return f"{mirror.share * 100:g}% {_upstream(config, route, mirror.upstream)}"
 
 
 def _sent_path(base: str, route: RouteSpec) -> str:
@@ -77,9 +90,13 @@ def _access(config: Config, route: RouteSpec) -> str:
 
 def _aligned(rows: Sequence[dict[str, Any]]) -> str:
     lines = [tuple(column.upper() for column in COLUMNS)]
-    lines += [tuple(_cell(row[column]) for column in COLUMNS) for row in rows]
+    lines += [tuple(_cell(row, column) for column in COLUMNS) for row in rows]
     return aligned(lines)
 
 
-def _cell(value: Any) -> str:
+def _cell(row: dict[str, Any], column: str) -> str:
+    value = row[column]
+    if column == "upstream":
+        copies = [] if row["mirror"] is None else [f"copies {row['mirror']}"]
+        return ", ".join([value, *row["split"], *copies])
     return " > ".join(value) if isinstance(value, list) else str(value)

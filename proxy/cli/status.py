@@ -58,9 +58,18 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         own = f"{one['state']}, pid {one['pid']}, {counts}{restarts}{died}"
         yield f"{'worker ' + str(one['worker']):<12} {own}"
     for one in found["upstreams"]:
-        waiting = f", {one['waiting']} waiting" if one["waiting"] else ""
-        counts = f"{one['in_flight']} in flight{waiting}, {one['idle']} idle of {one['open']}"
-        yield f"{'upstream':<12} {one['name']}: {counts}"
+        yield from _upstream(one)
     if found["last_error"]:
         yield "the last reload was refused:"
         yield from (f"  {line}" for line in found["last_error"].splitlines())
+
+
+def _upstream(one: dict[str, Any]) -> Iterator[str]:
+    """Yield an upstream's counts, and below it the targets that are left out."""
+    waiting = f", {one['waiting']} waiting" if one["waiting"] else ""
+    counts = f"{one['in_flight']} in flight{waiting}, {one['idle']} idle of {one['open']}"
+    panic = ", no target is well: all are asked" if one["panicking"] else ""
+    yield f"{'upstream':<12} {one['name']}: {counts}{panic}"
+    for target in one["troubles"]:
+        why = f" ({target['reason']})" if target["reason"] else ""
+        yield f"  {target['name']} {target['state']}{why}"

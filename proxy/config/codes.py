@@ -186,6 +186,11 @@ class Code(StrEnum):
         "What an upstream says of its targets, of their health or of trying again contradicts itself.",
         "Change one of the two values that the message names.",
     )
+    SHAPING = (
+        "BG214",
+        "A 'split' or 'mirror' gives away too much, nothing at all, or leads to the upstream itself.",
+        "Write shares that leave something to 'upstream', or whom the entry is for.",
+    )
     UNREACHABLE = (
         "BG220",
         "A target can't be reached from this machine; only 'brain check --connect' says so.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from proxy.config.codes import Code
 from proxy.config.models import Cookies, RouteSpec, UpstreamSpec
@@ -15,18 +15,27 @@ def warn_of_dangers(
 ) -> None:
     """Warn where what identifies the caller leaves for a host that is not near by its name."""
     for route in routes:
-        upstream = upstreams[route.upstream]
-        if all_private(upstream):
-            continue
         span = work.spans[route.place]
-        if route.forward_token:
-            message = f"'{route.name}' sends callers' credentials to {_hosts(upstream)}"
-            work.report.warn(
-                Code.TOKEN_LEAVES, message, span, "who reads them there can act as the caller"
-            )
-        if route.forward_cookies is Cookies.ALL:
-            message = f"'{route.name}' sends all cookies to {_hosts(upstream)}"
-            work.report.warn(Code.COOKIES_LEAVE, message, span, "list the ones that it needs")
+        for index, cookies in _receivers(route):
+            upstream = upstreams[index]
+            if all_private(upstream):
+                continue
+            if route.forward_token:
+                message = f"'{route.name}' sends callers' credentials to {_hosts(upstream)}"
+                hint = "who reads them there can act as the caller"
+                work.report.warn(Code.TOKEN_LEAVES, message, span, hint)
+            if cookies and route.forward_cookies is Cookies.ALL:
+                message = f"'{route.name}' sends all cookies to {_hosts(upstream)}"
+                work.report.warn(Code.COOKIES_LEAVE, message, span, "list the ones that it needs")
+
+
+def _receivers(route: RouteSpec) -> Iterator[tuple[int, bool]]:
+    """Yield each upstream that gets what identifies callers, and whether that is cookies too."""
+    yield route.upstream, True
+    for one in route.split:
+        yield one.upstream, one.keeps_cookies
+    if route.mirror is not None and route.mirror.credentials:
+        yield route.mirror.upstream, route.mirror.keeps_cookies
 
 
 def _hosts(upstream: UpstreamSpec) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from proxy.config import addresses
 from proxy.config.models import Exposure, Policy
 from proxy.config.patterns import parse_pattern
+from proxy.config.pointers import parse_pointer
 from proxy.plugin.options import OPTION_FORMATS, convert_text
 
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -136,6 +137,11 @@ def _hash_key(value: str) -> None:
         raise ValueError("expected 'address', {header: NAME}, {cookie: NAME} or {claim: NAME}")
 
 
+def _mirror(value: Any) -> None:
+    if value is True:
+        raise ValueError("expected a mapping with 'upstream' and 'share', or false for none")
+
+
 _CHECKS: Mapping[str, Callable[[Any], object]] = {
     "listen": _text(addresses.parse_listen),
     "admin": _admin,
@@ -159,6 +165,8 @@ _CHECKS: Mapping[str, Callable[[Any], object]] = {
     "balance": _text(_balance),
     "hash-key": _text(_hash_key),
     "health": _text(addresses.check_path),
+    "mirror": _mirror,
+    "json-pointer": _text(parse_pointer),
     "identity": _text(_service_name),
     "python-reference": _pattern(_REFERENCE, "module:attr"),
     "forward-cookies": _text(_forward_cookies),

@@ -8,7 +8,7 @@ from typing import Any
 
 from proxy.config.access import access_of
 from proxy.config.chain import Chain, Chains
-from proxy.config.models import Access, Limits, Retry, Timeouts
+from proxy.config.models import Access, Limits, MirrorSpec, Retry, SplitSpec, Timeouts
 from proxy.config.settings import Blocks, block_schema, switches
 from proxy.config.tree import Path
 from proxy.config.work import Work
@@ -25,6 +25,8 @@ class Level:
     retry: Retry = field(default_factory=Retry)
     switches: Mapping[str, Any] = field(default_factory=dict)
     upstream: int | None = None
+    split: tuple[SplitSpec, ...] = ()
+    mirror: MirrorSpec | None = None
 
 
 class Levels:

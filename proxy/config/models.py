@@ -4,8 +4,8 @@ A `Config` is the result of parsing, checking and resolving one set of files: en
 are in, defaults are merged, chains are resolved to the order in which they run. It is picklable,
 since a reload builds it in a child process. What runs is another type
 (`proxy.runtime.snapshot.Snapshot`). What is of the process itself stands in `process_models`, what
-chooses, watches and tries targets again in `traffic_models`; both are imported from here like the
-rest.
+chooses, watches and tries targets again in `traffic_models`, what other upstreams get of a route in
+`shaping_models`; all are imported from here like the rest.
 
 Units: seconds (float) for every time, bytes (int) for every size.
 """
@@ -22,9 +22,13 @@ from proxy.config.process_models import Exposure as Exposure
 from proxy.config.process_models import Gateway as Gateway
 from proxy.config.process_models import ListenerTls as ListenerTls
 from proxy.config.process_models import Log as Log
+from proxy.config.process_models import Recent as Recent
 from proxy.config.process_models import ServerLimits as ServerLimits
 from proxy.config.process_models import ServerTimeouts as ServerTimeouts
 from proxy.config.process_models import Shutdown as Shutdown
+from proxy.config.shaping_models import Compare as Compare
+from proxy.config.shaping_models import MirrorSpec as MirrorSpec
+from proxy.config.shaping_models import SplitSpec as SplitSpec
 from proxy.config.traffic_models import Balance as Balance
 from proxy.config.traffic_models import Breaker as Breaker
 from proxy.config.traffic_models import HashKey as HashKey
@@ -215,7 +219,8 @@ class RouteSpec:
     order in which they run, authenticators left out; `authenticators` index the same and are asked
     by one link, in this order. `upstream` indexes `Config.upstreams`. `rewrite` is a template that
     replaces the literal part of the path before `*`. `host`: None for the target's own, "preserve",
-    or a fixed value. `hidden_cookies` are the gateway's own, which no upstream sees.
+    or a fixed value. `hidden_cookies` are the gateway's own, which no upstream sees. `split` and
+    `mirror` name further upstreams, which get a part of the requests, or copies of them.
     """
 
     name: str
@@ -233,6 +238,8 @@ class RouteSpec:
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
     retry: Retry = field(default_factory=Retry)
+    split: tuple[SplitSpec, ...] = ()
+    mirror: MirrorSpec | None = None
     forward_token: bool = False
     forward_cookies: Cookies | tuple[str, ...] = Cookies.NONE
     hidden_cookies: tuple[str, ...] = ()

@@ -38,6 +38,7 @@ def compile_gateway(work: Work) -> Gateway:
         limits=_merged(_DEFAULT.limits, "limits", given),
         timeouts=_merged(_DEFAULT.timeouts, "timeouts", given),
         shutdown=_merged(_DEFAULT.shutdown, "shutdown", given),
+        recent=_merged(_DEFAULT.recent, "recent", given),
     )
     return replace(gateway, listen=parse_listen(given["listen"])) if "listen" in given else gateway
 

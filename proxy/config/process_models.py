@@ -63,6 +63,17 @@ class Shutdown:
     drain: float = 25.0
 
 
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """What `brain why` can tell of: the last `keep` exchanges, and as many of those that count.
+
+    Those failed, were tried more than once, or their answer began later than `slow` seconds.
+    """
+
+    keep: int = 250
+    slow: float = 1.0
+
+
 class Exposure(Enum):
     """Who may read an operator's page on the public listener, beside lists of networks."""
 
@@ -84,6 +95,7 @@ class Gateway:
     trusted_proxies: tuple[str, ...] = ()
     ready_requires: tuple[str, ...] = ()
     shutdown: Shutdown = Shutdown()
+    recent: Recent = Recent()
     limits: ServerLimits = ServerLimits()
     timeouts: ServerTimeouts = ServerTimeouts()
     workers: int = 1

@@ -19,6 +19,7 @@ from proxy.config.matching import compile_match
 from proxy.config.models import Access, Cookies, Match, PathPattern, RouteSpec, ServiceSpec
 from proxy.config.patterns import NO_EXPRESSION, literal_path, sign_of_expression
 from proxy.config.settings import block_schema
+from proxy.config.shaping import Shaping, all_upstreams, sticky_cookies, with_cookie_rule
 from proxy.config.source import Span
 from proxy.config.tree import Path, find
 from proxy.config.upstreams import Upstreams, all_private
@@ -57,6 +58,7 @@ class Routes:
         self._work = work
         self._levels = levels
         self._upstreams = upstreams
+        self._shaping = Shaping(work, upstreams)
         self._base = base_path
         self._rewrite = block_schema("routes")["items"]["properties"]["rewrite"]
 
@@ -77,6 +79,7 @@ class Routes:
         prefixes = self._prefixes(name, mapping.get("aliases", ()))
         span = self._decided(path)
         level = replace(self._levels.inner(self._levels.outer, mapping, path), upstream=upstream)
+        level = self._shaping.laid(level, mapping, path, name)
         place = self._work.place(span)
         self.services.append(
             ServiceSpec(name, prefixes, upstream, place, level.timeouts, level.limits)
@@ -125,6 +128,7 @@ class Routes:
         level = self._with_upstream(self._levels.inner(outer, given, path), given, path, name)
         if level is None:
             return
+        level = self._shaping.laid(level, given, path, name)
         span = self._work.key(*path, "match")
         self._work.place(span, named="name" in given)
         match = compile_match(given["match"])
@@ -173,8 +177,8 @@ class Routes:
         check_access(self._work, draft.what, level.access, level.chain, draft.span)
         values = (draft.rewrite, draft.match.path.names)
         check_values(self._work, draft.what, level.access, level.chain, *values, draft.span)
-        if level.upstream is not None:
-            balance = self._upstreams.specs[level.upstream].balance
+        for index in all_upstreams(level):
+            balance = self._upstreams.specs[index].balance
             check_key(self._work, draft.what, level.access, balance, draft.span)
         check_tries(self._work, draft.what, level.retry, level.timeouts, draft.span)
         return len(self._work.report) == before
@@ -185,12 +189,13 @@ class Routes:
     def _spec(self, draft: _Draft) -> RouteSpec:
         level = draft.level
         assert level.upstream is not None
-        upstream = self._upstreams.specs[level.upstream]
-        near, sticky = all_private(upstream), upstream.balance.sticky
+        specs = self._upstreams.specs
+        near = all_private(specs[level.upstream])
+        split, mirror = with_cookie_rule(level, specs)
         public = level.access is Access.PUBLIC
         fields: dict[str, Any] = {
             "forward_cookies": Cookies.ALL if near else Cookies.NONE,
-            "hidden_cookies": () if sticky is None else (sticky,),
+            "hidden_cookies": sticky_cookies(specs[index] for index in all_upstreams(level)),
             **level.switches,
         }
         return RouteSpec(
@@ -206,6 +211,8 @@ class Routes:
             timeouts=level.timeouts,
             limits=level.limits,
             retry=level.retry,
+            split=split,
+            mirror=mirror,
             **fields,
         )
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from proxy.config.models import (
     Cookies,
     Limits,
+    Recent,
     Retry,
     ServerLimits,
     ServerTimeouts,
@@ -23,7 +24,7 @@ from proxy.config.schema import Schema, language
 from proxy.plugin.options import convert_text
 
 Block = TypeVar(
-    "Block", Timeouts, Limits, Retry, ServerLimits, ServerTimeouts, Shutdown, UpstreamSpec
+    "Block", Timeouts, Limits, Retry, ServerLimits, ServerTimeouts, Shutdown, Recent, UpstreamSpec
 )
 
 _SWITCHES = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from proxy.explaining.question import Question, written
 from proxy.explaining.retries import retries
 from proxy.explaining.sending import Outgoing, outgoing
 from proxy.explaining.settings import settings
+from proxy.explaining.shaping import mirrored, parted
 from proxy.plugin.base import Authenticator
 from proxy.plugin.claims import principal_of
 from proxy.plugin.principal import Principal
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from proxy.plugin.answer import Answer
     from proxy.plugin.catalog import Catalog
     from proxy.plugin.context import GatewayStatus
+    from proxy.runtime.route import Route
     from proxy.server.request import Request
 
 
@@ -108,7 +110,7 @@ def _explained(
     taken = _taken(files, snapshot, request, found)
     exchange.principal = _principal(question, taken)
     # Before plugins are asked: one may touch what it looks at.
-    sent, failure = _sent(snapshot, request)
+    sent, failure, taken = _sent(files, snapshot, request, taken)
     answer = refusal(snapshot, request, pages)
     running = order(snapshot, request, heard=understood)
     return Explanation(
@@ -156,13 +158,31 @@ def _principal(question: Question, taken: Taken | None) -> Principal | None:
     return principal if asked else None
 
 
-def _sent(snapshot: Snapshot, request: Request) -> tuple[Outgoing | None, GatewayError | None]:
-    if request.route is None:
-        return None, None
+def _sent(
+    files: Files, snapshot: Snapshot, request: Request, taken: Taken | None
+) -> tuple[Outgoing | None, GatewayError | None, Taken | None]:
+    """Return what is sent, why nothing is, and the route with the way that the request goes."""
+    if request.route is None or taken is None:
+        return None, None, taken
+    taken = _shaped(files, request, taken)
     try:
-        return outgoing(snapshot, request), None
+        return outgoing(snapshot, request), None, taken
     except GatewayError as error:
-        return None, error
+        return None, error, taken
+
+
+def _shaped(files: Files, request: Request, taken: Taken) -> Taken:
+    """Send the request its way, where its route has several upstreams, or copies."""
+    whole: Route = request.route
+    if whole.split is None and whole.mirror is None:
+        return taken
+    origins = Origins(files.root, files.config, whole.spec)
+    split = parted(request, origins)
+    targets = taken.targets
+    if split is not None and whole.upstream is not request.route.upstream:
+        targets = (split.chosen.place,) * len(request.route.upstream.targets)
+    copies = mirrored(request, whole, origins)
+    return replace(taken, split=split, mirror=copies, targets=targets)
 
 
 def _nearest(snapshot: Snapshot, request: Request) -> RouteSpec | None:

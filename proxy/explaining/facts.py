@@ -15,6 +15,7 @@ from proxy.explaining.question import Question
 from proxy.explaining.retries import Retry
 from proxy.explaining.sending import Outgoing
 from proxy.explaining.settings import Setting
+from proxy.explaining.shaping import Mirrored, Parted
 from proxy.plugin.exchange import Client
 from proxy.plugin.principal import Principal
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 class Taken:
     """The route that takes the request. `access` says who decided whether it is public.
 
-    `values` are the segments that `{name}` stands for; `targets` tells where each is written.
+    `values` are the segments that `{name}` stands for; `targets` tells where each is written of the
+    upstream that gets the request.
     """
 
     candidate: Candidate
@@ -36,6 +38,8 @@ class Taken:
     values: Mapping[str, str]
     targets: tuple[Place | None, ...]
     settings: tuple[Setting, ...]
+    split: Parted | None = None
+    mirror: Mirrored | None = None
 
 
 @dataclass(frozen=True, slots=True)

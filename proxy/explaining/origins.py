@@ -67,6 +67,17 @@ class Origins:
                     return span_of(self._root, (*level.path, *tail)).place
         return None
 
+    def beside(self, key: str, *number: int) -> Place | None:
+        """Return where the upstream of a route's `mirror`, or of an entry of its `split`, stands."""
+        for level in self._own:
+            if find(self._root, (*level.path, key)) is None:
+                continue
+            path: Path = (*level.path, key, *number, "upstream")
+            for tail in (("url",), ("targets",), ()):
+                if find(self._root, (*path, *tail)) is not None:
+                    return span_of(self._root, (*path, *tail)).place
+        return None
+
     def _upstreams(self, levels: list[Level]) -> Iterator[Level]:
         """Yield what is said of the upstream at each level; a reference leads to its service's."""
         for level in levels:

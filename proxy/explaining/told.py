@@ -17,6 +17,7 @@ from proxy.explaining.question import aim
 from proxy.explaining.retries import Retry
 from proxy.explaining.sending import Outgoing
 from proxy.explaining.told_routes import named, near_miss, origin_of, place_of, route
+from proxy.explaining.told_shaping import mirror, split
 from proxy.plugin.principal import Principal
 
 
@@ -35,6 +36,8 @@ def as_json(told: Explanation, masks: Masks) -> dict[str, Any]:
         "caller": _caller(told.principal, masks),
         "chain": list(map(_step, told.chain)),
         "outgoing": None if told.outgoing is None else _outgoing(told, told.outgoing, masks),
+        "split": split(told, masks),
+        "mirror": mirror(told),
         "retries": list(map(_retry, told.retries)),
         "settings": [
             {"name": one.name, "value": _value(one.value, masks), **origin_of(one.origin)}

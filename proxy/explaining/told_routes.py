@@ -113,12 +113,13 @@ def _failed(failed: Failed, masks: Masks) -> dict[str, Any]:
     return {
         "predicate": kind,
         "name": asked.name,
-        "asked": _wanted(asked, masks),
+        "asked": wanted(asked, masks),
         "sent": [masks.header(asked.name, value) for value in failed.sent],
     }
 
 
-def _wanted(test: ValueTest, masks: Masks) -> str:
+def wanted(test: ValueTest, masks: Masks) -> str:
+    """Return what a test asks of a value, in words or as the value itself."""
     if not test.present:
         return "absent"
     if test.value is None:

@@ -131,9 +131,18 @@ class Answer(web.StreamResponse):
 
     @classmethod
     def problem(
-        cls, error: GatewayError, *, request_id: str, service: str | None, origin: str = "gateway"
+        cls,
+        error: GatewayError,
+        *,
+        request_id: str,
+        service: str | None,
+        origin: str = "gateway",
+        received: int | None = None,
     ) -> Answer:
-        """Make the one problem body of an error (RFC 9457), with its Proxy-Status (RFC 9209)."""
+        """Make the one problem body of an error (RFC 9457), with its Proxy-Status (RFC 9209).
+
+        `received` is the status of an upstream's answer that the client gets this one for.
+        """
         answer = cls(
             status=error.status,
             headers=error.headers,
@@ -141,7 +150,8 @@ class Answer(web.StreamResponse):
             content_type="application/problem+json",
             origin=origin,
         )
-        answer._headers["Proxy-Status"] = proxy_status(error)
+        # A plugin's error may bring what another proxy said: each hop adds to it (RFC 9209, 2).
+        answer._headers.add("Proxy-Status", proxy_status(error, received))
         answer._headers["Cache-Control"] = "no-store"
         answer.error = error
         return answer

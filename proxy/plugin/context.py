@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from aiohttp import web
@@ -55,6 +55,7 @@ class UpstreamStatus:
     """Connections and targets of one upstream now, in this process.
 
     `panicking`: no target is well, so all are asked. `retries_refused` were over the budget.
+    `concurrent` and `queue` bound what is in flight and what waits; 0 where nobody said.
     """
 
     name: str
@@ -65,11 +66,33 @@ class UpstreamStatus:
     panicking: bool = False
     retries_refused: int = 0
     targets: Sequence[TargetStatus] = ()
+    concurrent: int = 0
+    queue: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LagStatus:
+    """How late the event loop was, each time that it was looked at.
+
+    `bounds` are inclusive upper bounds in seconds; `counts` has one more, for what was above them;
+    `total` are seconds.
+    """
+
+    bounds: Sequence[float]
+    counts: Sequence[int]
+    total: float
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayStatus:
-    """The gateway now: what an operator's metrics show."""
+    """The gateway now: what an operator's metrics show.
+
+    `split` are requests of routes with several upstreams, by service, upstream and class of the
+    status; `mirrored` are copies of requests, by service and result.
+    `most_connections` and `most_in_flight` are what may be open and served at once, 0 where nobody
+    said. `certificate_expires` is in seconds since 1970, None without TLS on the public listener.
+    `stale`: the files were refused when they were last read, and an older revision serves.
+    """
 
     version: str
     revision: str
@@ -81,6 +104,13 @@ class GatewayStatus:
     retries: Mapping[tuple[str, str], int]
     upstreams: Sequence[UpstreamStatus]
     task_deaths: int = 0
+    split: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    mirrored: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    most_connections: int = 0
+    most_in_flight: int = 0
+    lag: LagStatus | None = None
+    certificate_expires: float | None = None
+    stale: bool = False
 
 
 class Metrics(Protocol):

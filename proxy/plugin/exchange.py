@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from aiohttp import web
 
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
     from proxy.plugin.answer import Answer
     from proxy.plugin.outgoing import Outgoing
     from proxy.plugin.principal import Principal
+
+
+_Reached = float | None
+Phases = tuple[
+    float, _Reached, _Reached, _Reached, _Reached, _Reached, _Reached, _Reached, _Reached
+]
+"""The durations of `Attempt.PHASES`."""
 
 
 class RouteInfo(Protocol):
@@ -35,7 +43,18 @@ class RouteInfo(Protocol):
     def destination(self) -> str:
         """Where it forwards to, as text: another text is another server, or another view of it.
 
-        Empty for what no route took: the gateway's own pages and refusals.
+        Empty for what no route took: the gateway's own pages and refusals. With `split` requests of
+        one route go to several places: `towards(request)` has the one of a request.
+        """
+
+    @property
+    def destinations(self) -> tuple[str, ...]:
+        """All destinations that its requests may have: of more than one with `split` alone."""
+
+    def towards(self, request: web.BaseRequest) -> RouteInfo:
+        """Return the route as it holds for one request: its `destination` is where that one goes.
+
+        It depends on who calls: ask it behind the authenticators. Without `split` it is the route.
         """
 
     def path_value(self, name: str, path: str) -> str | None:
@@ -67,10 +86,29 @@ class Client:
 class Attempt:
     """One try at an upstream. Times are seconds since the exchange began, None when not reached.
 
+    `queued`: when a wait for one of the upstream's slots began, None where one was free. `pool`:
+    when a connection might be used; `resolved`, `connected`, `secured`: the steps of opening one;
+    `sent`: the whole request; `head`: the answer's head was here; `end`: the try was over. `reused`
+    tells that its connection had served before. `status` is what the target answered, `code` the
+    error that ended the try, `note` what that error tells the log alone.
+
+    `again` says why another try followed: "connect" (nothing had been sent), "stale-connection"
+    (an idle one that the target had closed), "reset", "status" (one that the route tries again) or
+    "per-try-timeout"; or why none did after a failure: "attempts" (there were as many as allowed),
+    "budget" (too many requests are tried again already), "method" (it may not be sent twice),
+    "body" (it can't be sent twice) or "too-late" (no time was left, or a 103 had gone out). None
+    where that was no question.
+
     Defaults stand on the class: an attempt is made for every request, and most of it stays unset.
     """
 
+    PHASES: ClassVar = (
+        *("total", "chain", "pool", "resolve", "connect", "tls", "send", "wait", "body"),
+    )
+    """What `phases` tells, in its order."""
+
     reused: bool = False
+    queued: float | None = None
     pool: float | None = None
     resolved: float | None = None
     connected: float | None = None
@@ -80,7 +118,6 @@ class Attempt:
     end: float | None = None
     status: int | None = None
     code: str | None = None
-    queued: float | None = None
     note: str = ""
     again: str | None = None
 
@@ -89,6 +126,82 @@ class Attempt:
 
     def __repr__(self) -> str:
         return f"<Attempt {self.target} status={self.status} code={self.code}>"
+
+    def phases(self, since: float, ended: float) -> Phases:
+        """Return how long each of `PHASES` took, in milliseconds, None for one that was not reached.
+
+        `total`: all of it; `chain`: what came before the try, the chain's plugins or the pause
+        between two; `pool`: the wait for a slot, None where one was free; `resolve`, `connect`,
+        `tls`: opening a connection, all None where one was reused; `send`: writing the request;
+        `wait`: until the answer's head; `body`: from there to the end. The phase in which a try
+        failed lasts until the failure. `since` is when the try before was over, 0 for the first;
+        `ended` stands for an `end` that is None.
+        """
+        if (end := self.end) is None:
+            end = ended
+        # Written out, not looped over names, and each duration by hand: this runs for every
+        # exchange that is logged, and a call takes as long as two of them.
+        total = int((end - since) * 1e6 + 0.5) / 1000
+        chain = pool = resolve = connect = tls = send = None
+        if (at := self.pool) is not None:
+            if (queued := self.queued) is not None:
+                chain = int((queued - since) * 1e6 + 0.5) / 1000
+                pool = int((at - queued) * 1e6 + 0.5) / 1000
+            else:
+                chain = int((at - since) * 1e6 + 0.5) / 1000
+            since = at
+        if not self.reused:
+            if (at := self.resolved) is not None:
+                resolve, since = int((at - since) * 1e6 + 0.5) / 1000, at
+            if (at := self.connected) is not None:
+                connect, since = int((at - since) * 1e6 + 0.5) / 1000, at
+            if (at := self.secured) is not None:
+                tls, since = int((at - since) * 1e6 + 0.5) / 1000, at
+        if (at := self.sent) is not None:
+            send, since = int((at - since) * 1e6 + 0.5) / 1000, at
+        if (head := self.head) is None:
+            told = (total, chain, pool, resolve, connect, tls, send, None, None)
+            return self._cut_short(told, end - since)
+        # An early answer's head comes before the last byte of the request is sent.
+        wait = int((head - since) * 1e6 + 0.5) / 1000 if head > since else 0.0
+        body = int((end - head) * 1e6 + 0.5) / 1000
+        return total, chain, pool, resolve, connect, tls, send, wait, body
+
+    @property
+    def reached(self) -> str:
+        """Return the last of `PHASES` that the try came to."""
+        if self.head is not None:
+            return "body"
+        if self.sent is not None:
+            return "wait"
+        if self.pool is None:
+            return "chain"
+        secures = self.target.startswith("https:")
+        if self.reused or (self.secured if secures else self.connected) is not None:
+            return "send"
+        if self.connected is not None:
+            return "tls"
+        return "resolve" if self.resolved is None else "connect"
+
+    def _cut_short(self, told: Phases, rest: float) -> Phases:
+        """Give the rest of the time, in seconds, to the phase that was not finished."""
+        at = self.PHASES.index(self.reached)
+        if told[at] is not None:
+            return told
+        rounded = int(rest * 1e6 + 0.5) / 1000
+        return cast("Phases", (*told[:at], rounded, *told[at + 1 :]))
+
+    @staticmethod
+    def timed(attempts: Sequence[Attempt], ended: float) -> Iterator[Phases]:
+        """Yield the phases of each of an exchange's attempts; it was over at `ended` (seconds)."""
+        since = 0.0
+        for attempt, following in zip_longest(attempts, attempts[1:]):
+            end = attempt.end
+            if end is None:
+                # A plugin dropped its answer and called the handler again, or it goes on.
+                end = following.pool if following and following.pool is not None else ended
+            yield attempt.phases(since, end)
+            since = end
 
 
 class Exchange:

@@ -20,6 +20,7 @@ _NEVER_SENT = {
     "host": "the gateway writes it: the route's `host` key says which",
     "expect": "the gateway asks the client for the body itself, when outgoing.body is read",
     "x-brain-hops": "the gateway counts the hops itself",
+    "x-brain-mirrored": "the gateway says itself which requests are copies",
 }
 """Fields that the gateway writes: beside its own, another one is a second opinion on where a message
 ends or to whom it goes (RFC 9112, 11.2)."""

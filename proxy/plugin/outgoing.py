@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote_plus, unquote_plus
@@ -122,6 +122,13 @@ class Outgoing:
     def wire_fields(self) -> Sequence[Field]:
         """Return the raw fields to send, without framing ones: none comes in here, nor by a plugin."""
         return self._fields if self._headers is None else self._headers.to_wire()
+
+    def edit_fields(self, edited: Callable[[Sequence[Field]], list[Field]]) -> None:
+        """Replace the raw fields by what is made of them, whose bytes are not checked again."""
+        if self._headers is None:
+            self._fields = edited(self._fields)
+        else:
+            self._headers = OutgoingHeaders.from_wire(edited(self._headers.to_wire()))
 
     @property
     def body(self) -> AsyncIterator[bytes] | None:

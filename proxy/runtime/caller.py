@@ -46,10 +46,30 @@ class Caller:
         that would not be one on the wire.
         """
         fields = _fields(method, target, headers or {}, body)
-        await self._upstream.enter(self._timeouts.pool)
+        if not self._upstream.try_enter():
+            await self._upstream.enter(self._timeouts.pool)
+        path = join(self._upstream.spec.path, target)
+        return await self._entered(method, path, None, fields, body)
+
+    async def send(
+        self, method: str, target: str, host: str | None, fields: bytes, body: bytes
+    ) -> Answer:
+        """Send what is clean already, to a whole target; `host` is None for the one that is asked.
+
+        It waits for no slot. Raises GatewayError, `upstream_saturated` where none is free.
+        """
+        if not self._upstream.try_enter():
+            raise GatewayError("upstream_saturated")
+        if body or method in _WITH_EMPTY_LENGTH:
+            fields += b"Content-Length: %d\r\n" % len(body)
+        return await self._entered(method, target, host, fields, body)
+
+    async def _entered(
+        self, method: str, target: str, host: str | None, fields: bytes, body: bytes
+    ) -> Answer:
         lease = Lease(self._upstream)
         try:
-            return await self._ask(lease, method, target, fields, body)
+            return await self._ask(lease, method, target, host, fields, body)
         except GatewayError as error:
             lease.let_go(error)
             raise
@@ -61,16 +81,14 @@ class Caller:
                 lease.end()
 
     async def _ask(
-        self, lease: Lease, method: str, target: str, fields: bytes, body: bytes
+        self, lease: Lease, method: str, target: str, host: str | None, fields: bytes, body: bytes
     ) -> Answer:
         chosen = self._upstream.group.choose()
         lease.take(chosen)
-        host = encode(chosen.spec.authority)
-        path = encode(join(self._upstream.spec.path, target))
         message = b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n%b" % (
             encode(method),
-            path,
-            host,
+            encode(target),
+            encode(host or chosen.spec.authority),
             fields,
             body,
         )
@@ -82,7 +100,7 @@ class Caller:
                 # A connection that had been closed meanwhile is no answer (semantics.md, row 25).
                 if error.code != "upstream_reset_before_headers" or method not in IDEMPOTENT:
                     raise
-                lease.let_go()
+                lease.let_go(error, stale=connection.silent)
                 lease.take(chosen)
         connection = await lease.connect(self._timeouts, Attempt(chosen.label), perf_counter())
         return await self._exchange(lease, connection, method, message)

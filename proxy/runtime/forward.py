@@ -18,9 +18,11 @@ from proxy.headers import VIA, Field, encode, render
 from proxy.plugin.answer import Answer
 from proxy.plugin.exchange import Attempt, Exchange
 from proxy.runtime.fields import answer_fields
+from proxy.runtime.moving import moved_target
 from proxy.runtime.refusal import refusal
 from proxy.runtime.replay import Replay
 from proxy.runtime.retrying import again, again_after, keeps_body
+from proxy.runtime.shape import sent_its_way
 from proxy.server.tunnel import UpgradeTunnel
 from proxy.server.upload import ClientUpload
 from proxy.upstream.body import Lease, UpstreamBody
@@ -49,6 +51,8 @@ async def forward(incoming: web.BaseRequest) -> Answer:
         route: Route = request.route
         exchange = request.exchange
         body = body_to_send(exchange, route.retry)
+        if route.shaped:
+            route, body = sent_its_way(request, body)
         upstream = route.upstream
         for earlier in request.leases:
             earlier.end()  # a plugin tries again: the answer that it had is discarded
@@ -83,7 +87,8 @@ async def forward(incoming: web.BaseRequest) -> Answer:
             break
         attempt.head = perf_counter() - exchange.started
         attempt.status = lease.status = head.status
-        return _answer(request, lease, head)
+        answer = _answer(request, lease, head)
+        return answer if request.copy is None else request.copy.answered(request, answer)
     except Exception as error:
         return refusal(request, error, "forward")
 
@@ -144,13 +149,15 @@ def _send(
 
 def request_head(request: Request, exchange: Exchange, target: Target, body: Body) -> bytes:
     outgoing = exchange.outgoing
-    host = request.route.spec.host
+    route: Route = request.route
+    host = route.spec.host
     if host is None:
         host = target.authority
     elif host == "preserve":
         host = exchange.client.host or target.authority
     request.sent_host = host
-    start = f"{outgoing.method} {outgoing.target} HTTP/1.1\r\nHost: {host}\r\n"
+    aim = moved_target(request) if route.moves else outgoing.target
+    start = f"{outgoing.method} {aim} HTTP/1.1\r\nHost: {host}\r\n"
     lines = [encode(start), render(outgoing.wire_fields()), request.forwarded_lines]
     if body is not None:
         lines.append(_framing(outgoing.method, body, request))
@@ -237,10 +244,7 @@ async def _pump(
     async for chunk in body:
         if not chunk:
             continue
-        if chunked:
-            connection.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-        else:
-            connection.write(chunk)
+        connection.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
         if not connection.writable:
             await connection.drain(write_timeout)
     if chunked:
@@ -266,7 +270,7 @@ def _answer(request: Request, lease: Lease, head: Head) -> Answer:
     reason = head.reason.decode("utf-8", "surrogateescape")
     if not head.has_body:
         if head.status == 101:
-            _switch(request, connection)
+            _switch(request, lease, connection)
         return Answer.from_upstream(head.status, reason, fields, b"")
     timeouts = route.timeouts
     dated = b"date" in head.noted
@@ -275,6 +279,7 @@ def _answer(request: Request, lease: Lease, head: Head) -> Answer:
         return Answer.from_upstream(head.status, reason, fields, whole, dated=dated, framed=True)
     if not connection.complete:
         if head.noted.get(b"content-type", b"").lower().startswith(b"text/event-stream"):
+            lease.begun()
             connection.body_timeout(timeouts.stream, "stream_timeout")
         else:
             connection.body_timeout(timeouts.idle, "upstream_body_timeout")
@@ -290,8 +295,9 @@ def _keep_target(request: Request, lease: Lease, fields: list[Field]) -> None:
         fields.append((b"Set-Cookie", encode(cookie)))
 
 
-def _switch(request: Request, connection: Connection) -> None:
+def _switch(request: Request, lease: Lease, connection: Connection) -> None:
     """Attach the tunnel before the chain unwinds: early bytes would be parsed as HTTP."""
+    lease.begun()
     client = request.connection
     timeouts = request.route.timeouts
     request.tunnel = UpgradeTunnel(

@@ -16,15 +16,19 @@ from proxy.plugin.context import GatewayStatus, OwnHandler
 from proxy.plugin.dropins import DropInError, Namespace, namespace, restore
 from proxy.runtime import serving
 from proxy.runtime.begin import begin
+from proxy.runtime.lag import LoopLag
 from proxy.runtime.ledger import Ledger
+from proxy.runtime.recent import RecentExchanges
 from proxy.runtime.retired import Retired
 from proxy.runtime.shared import Shared
 from proxy.runtime.slices import collector_paused
 from proxy.runtime.snapshot import Snapshot
+from proxy.server.server import most_connections
 from proxy.tasks import Tasks
 from proxy.version import VERSION
 
 if TYPE_CHECKING:
+    from proxy.plugin.exchange import Exchange
     from proxy.server.protocol import ClientConnection
     from proxy.server.request import Request
     from proxy.server.server import GatewayServer
@@ -52,10 +56,12 @@ class Gateway(Ledger):
         super().__init__()
         self.catalog = catalog
         self.shared = Shared()
+        self.recent = RecentExchanges()
         self.tasks = Tasks()
         self.server: GatewayServer | None = None
         self.public_pages: Callable[[Config], PublicPages] = _no_pages
         self._snapshot: Snapshot | None = None
+        self._lag = LoopLag()
         self._retired = Retired(self.tasks)
 
     @property
@@ -118,6 +124,7 @@ class Gateway(Ledger):
 
     def commit(self, prepared: Prepared) -> None:
         """Let what was prepared serve from the next request on."""
+        self._remember(prepared.snapshot)
         old, self._snapshot = self._snapshot, prepared.snapshot
         self.catalog = prepared.catalog
         self.loaded_at = time.time()
@@ -130,7 +137,14 @@ class Gateway(Ledger):
         restore(prepared.before)
         await prepared.snapshot.close()
 
+    def _remember(self, fresh: Snapshot) -> None:
+        """Have what ends on `fresh` kept for `brain why`, as long as its configuration says."""
+        settings = fresh.config.gateway.recent
+        self.recent.follow(settings)
+        fresh.note = self.recent.note if settings.keep else None
+
     def _follow(self, config: Config) -> None:
+        self._lag.start()
         if self.server is not None:
             self.server.limits = config.gateway.limits_of_one
             self.server.timeouts = config.gateway.timeouts
@@ -157,6 +171,13 @@ class Gateway(Ledger):
             },
             upstreams=[upstream.status() for upstream in upstreams if upstream.used],
             task_deaths=self.shared.deaths,
+            split=dict(self.shared.split),
+            mirrored=dict(self.shared.mirrored),
+            most_connections=0 if self.server is None else most_connections(self.server.limits),
+            most_in_flight=snapshot.most,
+            lag=self._lag.status(),
+            certificate_expires=snapshot.certificate_expires,
+            stale=self.last_error is not None,
         )
 
     @property
@@ -164,6 +185,11 @@ class Gateway(Ledger):
         """Requests under way, on all snapshots."""
         current = 0 if self._snapshot is None else self._snapshot.in_flight
         return current + self._retired.in_flight
+
+    def under_way(self) -> list[Exchange]:
+        """Return the exchanges that are not over, on all snapshots."""
+        current = () if self._snapshot is None else self._snapshot.serving.values()
+        return [*current, *self._retired.under_way]
 
     def serving(self) -> list[ClientConnection]:
         """Return the connections whose requests are under way, on all snapshots."""
@@ -174,6 +200,7 @@ class Gateway(Ledger):
 
     async def close(self) -> None:
         """Close what runs and all that still drains."""
+        self._lag.stop()
         await self._retired.close()
         if self._snapshot is not None:
             await self._snapshot.close()

@@ -6,6 +6,7 @@ import logging
 
 from aiohttp import web
 
+from proxy.codes import Side
 from proxy.errors import GatewayError, Unavailable
 from proxy.plugin.answer import Answer
 from proxy.plugin.exchange import EXCHANGE, Exchange
@@ -40,7 +41,16 @@ def _told(exchange: Exchange, error: Exception, identity: str) -> Answer:
 
 
 def _problem(exchange: Exchange, error: GatewayError) -> Answer:
-    return Answer.problem(error, request_id=exchange.request_id, service=exchange.route.service)
+    received = None
+    if error.side is Side.UPSTREAM:
+        answered = [one.status for one in exchange.attempts if one.status is not None]
+        received = answered[-1] if answered else None
+    return Answer.problem(
+        error,
+        request_id=exchange.request_id,
+        service=exchange.route.service,
+        received=received,
+    )
 
 
 def _failed(exchange: Exchange, bug: Exception, identity: str) -> GatewayError:

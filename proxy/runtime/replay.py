@@ -14,19 +14,19 @@ class Replay:
     whether that is all: beyond `most` nothing is kept, and the body is sent once.
     """
 
-    __slots__ = ("_kept", "_most", "_upload", "length", "whole")
+    __slots__ = ("_kept", "_most", "length", "upload", "whole")
 
     def __init__(self, upload: ClientUpload, most: int) -> None:
         self.length = upload.length
         self.whole = upload.length is None or upload.length <= most
-        self._upload = upload
+        self.upload = upload
         self._most = most
         self._kept = bytearray()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         if self._kept:
             yield bytes(self._kept)
-        async for chunk in self._upload:
+        async for chunk in self.upload:
             self._keep(chunk)
             yield chunk
 

@@ -11,6 +11,7 @@ from proxy.runtime.snapshot import Snapshot
 from proxy.tasks import Tasks
 
 if TYPE_CHECKING:
+    from proxy.plugin.exchange import Exchange
     from proxy.server.protocol import ClientConnection
 
 log = logging.getLogger("brain.snapshot")
@@ -38,6 +39,11 @@ class Retired:
     def serving(self) -> list[ClientConnection]:
         """The connections whose requests are still on old snapshots."""
         return [connection for snapshot in self._draining for connection in snapshot.serving]
+
+    @property
+    def under_way(self) -> list[Exchange]:
+        """The exchanges that are still on old snapshots."""
+        return [one for snapshot in self._draining for one in snapshot.serving.values()]
 
     def add(self, snapshot: Snapshot) -> None:
         """Let `snapshot` finish what it has."""

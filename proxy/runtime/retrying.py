@@ -50,9 +50,11 @@ async def again(
     exchange, route = request.exchange, request.route
     attempt.code, attempt.note = error.code, error.log
     attempt.end = perf_counter() - exchange.started
+    if lease.ended:
+        _give_up(error)
     word = why_again(error, request, attempt, body, lease)
-    stale = word == "stale-connection"
-    lease.let_go(None if stale else error)
+    stale = _is_stale(error, attempt, lease)
+    lease.let_go(error, stale=stale)
     word = attempt.again = _allowed(word, lease, route)
     if word not in AGAIN:
         _give_up(error)
@@ -125,12 +127,18 @@ def why_again(
         elsewhere = lease.upstream.group.has_another(tried)
         return "connect" if elsewhere or error.code in _QUICK else None
     if error.code == "upstream_reset_before_headers":
-        if attempt.reused and lease.connection is not None and lease.connection.silent:
+        if _is_stale(error, attempt, lease):
             return "stale-connection" if body is None else _safe("stale-connection", request, body)
         return _safe("reset", request, body)
     if error.code == "upstream_response_timeout" and request.route.retry.per_try is not None:
         return _safe("per-try-timeout", request, body)
     return None
+
+
+def _is_stale(error: GatewayError, attempt: Attempt, lease: Lease) -> bool:
+    """Say whether an idle connection was used that the target had closed, as far as can be seen."""
+    silent = lease.connection is not None and lease.connection.silent
+    return attempt.reused and silent and error.code == "upstream_reset_before_headers"
 
 
 def _safe(word: str, request: Request, body: Body) -> str:

@@ -33,7 +33,7 @@ def rewritten(request: Request) -> str:
             raise GatewayError("bad_path")
     pattern = route.spec.match.path
     rest = paths.strip(raw_path, candidate.depth + len(pattern.segments)) if pattern.prefix else ""
-    return paths.join(route.upstream.spec.path, written.rstrip("/") + rest if rest else written)
+    return paths.join(route.base, written.rstrip("/") + rest if rest else written)
 
 
 def rewrite_link(inner: Handler) -> Handler:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from proxy import paths
 from proxy.config.models import PathPattern, RouteSpec
@@ -11,7 +11,12 @@ from proxy.templates import Template
 from proxy.upstream.head import HeadBounds
 
 if TYPE_CHECKING:
+    from aiohttp import web
+
     from proxy.plugin.base import Handler
+    from proxy.runtime.mirror import Mirror
+    from proxy.runtime.split import Split
+    from proxy.server.request import Request
     from proxy.upstream.pool import Upstream
 
 PATH_ROOTS = ("request", "principal", "claims", "service")
@@ -20,27 +25,42 @@ PATH_ROOTS = ("request", "principal", "claims", "service")
 class Route:
     """One route of a snapshot: its match, its folded chain and its upstream.
 
-    `patience` is how long one try may take until the head of its answer, in seconds.
+    With `split` it is what the chain sees; the forwarder goes on by one of its ways. `base` is the
+    path of the upstream for which outgoing targets are made: the route's own, of a way too, and
+    `moves` says that this one's is another; `shaped` that it has a split or a mirror. `patience` is
+    how long one try may take until the head of its answer, in seconds.
     """
 
     __slots__ = (
         "authorities",
+        "base",
         "bounds",
         "chain",
         "forward_token",
         "limits",
+        "mirror",
+        "moves",
         "name",
         "patience",
         "retry",
         "rewrite",
         "rewrites_late",
         "service",
+        "shaped",
         "spec",
+        "split",
         "timeouts",
         "upstream",
     )
 
-    def __init__(self, spec: RouteSpec, upstream: Upstream, chain: Handler) -> None:
+    def __init__(
+        self, spec: RouteSpec, upstream: Upstream, chain: Handler, *, base: str | None = None
+    ) -> None:
+        self.split: Split | None = None
+        self.mirror: Mirror | None = None
+        self.shaped = False
+        self.base = upstream.spec.path if base is None else base
+        self.moves = self.base != upstream.spec.path
         self.spec = spec
         self.name = spec.name
         self.service = spec.service
@@ -70,6 +90,20 @@ class Route:
         targets = ",".join(str(target) for target in spec.targets)
         return f"{targets}{spec.path} host={self.spec.host or ''}"
 
+    @property
+    def destinations(self) -> tuple[str, ...]:
+        """Return the destinations of all its ways."""
+        if self.split is None:
+            return (self.destination,)
+        ways = (self.split.rest, *self.split.others)
+        return tuple(dict.fromkeys(way.route.destination for way in ways))
+
+    def towards(self, request: web.BaseRequest) -> Route:
+        """Return the way of a request, the route itself where there is but one."""
+        if self.split is None:
+            return self
+        return self.split.chosen(cast("Request", request)).way.route
+
     def path_value(self, name: str, path: str) -> str | None:
         """Return the text of the segment that `{name}` stands for; `path` is below the prefix."""
         pattern = self.spec.match.path
@@ -95,6 +129,11 @@ class NoRoute:
     service: str | None = None
     forward_token = False
     destination = ""
+    destinations: tuple[str, ...] = ("",)
+
+    def towards(self, request: web.BaseRequest) -> NoRoute:
+        """No route, no ways."""
+        return self
 
     def path_value(self, name: str, path: str) -> str | None:
         """No route, no segments."""

@@ -211,8 +211,8 @@ def misses(candidate: Candidate, method: str, host: str, request: Asked) -> list
         found.append(Miss("method", candidate.methods))
     if match.hosts and not _host_matches(match.hosts, host):
         found.append(Miss("host", match.hosts))
-    found += [Miss("header", test) for test in match.headers if not _holds(test, headers.getall)]
-    found += [Miss("query", test) for test in match.query if not _holds(test, query.getall)]
+    found += [Miss("header", test) for test in match.headers if not holds(test, headers.getall)]
+    found += [Miss("query", test) for test in match.query if not holds(test, query.getall)]
     return found
 
 
@@ -224,12 +224,13 @@ def _takes(candidate: Candidate, method: str, host: str, request: Asked) -> bool
 def _takes_but_method(match: Match, host: str, request: Asked) -> bool:
     if match.hosts and not _host_matches(match.hosts, host):
         return False
-    if match.headers and not all(_holds(test, request.headers.getall) for test in match.headers):
+    if match.headers and not all(holds(test, request.headers.getall) for test in match.headers):
         return False
-    return not match.query or all(_holds(test, request.query.getall) for test in match.query)
+    return not match.query or all(holds(test, request.query.getall) for test in match.query)
 
 
-def _holds(test: ValueTest, values_of: Callable[[str, list[str]], Sequence[str]]) -> bool:
+def holds(test: ValueTest, values_of: Callable[[str, list[str]], Sequence[str]]) -> bool:
+    """Tell whether the values that a request has of a name pass a test."""
     values = values_of(test.name, [])
     if not test.present:
         return not values

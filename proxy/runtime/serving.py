@@ -39,7 +39,7 @@ async def run(
 ) -> bool:
     """Run the chain that `begin` chose. The result tells whether the connection may go on."""
     exchange = request.exchange
-    snapshot.enter(connection)
+    snapshot.enter(connection, exchange)
     try:
         answer = await chain(request)
         if exchange.markers is not None:
@@ -90,7 +90,7 @@ def _broken(exchange: Exchange, error: GatewayError) -> None:
     if exchange.head_sent is None:
         exchange.status = error.status
     if exchange.attempts and exchange.attempts[-1].code is None:
-        exchange.attempts[-1].code = error.code
+        exchange.attempts[-1].code, exchange.attempts[-1].note = error.code, error.log
 
 
 def _finish(snapshot: Snapshot, request: Request) -> None:
@@ -102,6 +102,8 @@ def _finish(snapshot: Snapshot, request: Request) -> None:
         lease.end()
     if exchange.callbacks is not None:
         finished(exchange, lambda coroutine, name: snapshot.tasks.spawn(coroutine, name=name))
+    if snapshot.note is not None:
+        snapshot.note(exchange)
     exchange.answer = None
     if request.uploads:
         exchange.outgoing.let_go()

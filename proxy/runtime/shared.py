@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +17,11 @@ log = logging.getLogger("brain.plugin")
 
 
 class Shared:
-    """One per process. Values are counted by their users; the last one to leave closes them."""
+    """One per process. Values are counted by their users; the last one to leave closes them.
+
+    `split` counts requests by service, upstream and class of the status, where a route has several
+    upstreams; `mirrored` counts copies by service and result.
+    """
 
     def __init__(self) -> None:
         self._values: dict[tuple[str, str], Any] = {}
@@ -24,6 +29,8 @@ class Shared:
         self._metrics: MetricRegistry | None = None
         self._http: HttpClient | None = None
         self.deaths = 0
+        self.split: Counter[tuple[str, str, str]] = Counter()
+        self.mirrored: Counter[tuple[str, str]] = Counter()
 
     def take(self, key: tuple[str, str], factory: Callable[[], T]) -> T:
         """Return the value of `key`, made by the first who asks."""

@@ -23,12 +23,15 @@ from proxy.runtime.context import Context
 from proxy.runtime.fields import RequestRules
 from proxy.runtime.forward import forward
 from proxy.runtime.instances import Instances
+from proxy.runtime.mirror import bare_link, needs_bare
 from proxy.runtime.pages import OwnPages
 from proxy.runtime.rewrite import rewrite_link
 from proxy.runtime.route import Route, needs_principal, path_template
 from proxy.runtime.router import Candidate, Router, candidate_of
+from proxy.runtime.shape import shape
 from proxy.runtime.shared import Shared
 from proxy.runtime.slices import in_slices, let_go
+from proxy.server.certificate import expires_at
 from proxy.server.checks import ALLOW
 from proxy.server.protocol import ClientConnection
 from proxy.server.server import most_in_flight
@@ -38,6 +41,8 @@ from proxy.upstream.tls import client_contexts
 
 if TYPE_CHECKING:
     from ssl import SSLContext
+
+    from proxy.plugin.exchange import Exchange
 
 log = logging.getLogger("brain.snapshot")
 T = TypeVar("T")
@@ -57,8 +62,10 @@ class Snapshot:
         self.upstreams: dict[UpstreamSpec, Upstream] = {}
         self._own_pages = OwnPages(config.gateway.base_path)
         self.pages = self._own_pages.found
-        self.serving: set[ClientConnection] = set()
+        self.serving: dict[ClientConnection, Exchange] = {}
+        self.note: Callable[[Exchange], None] | None = None
         self.most = most_in_flight(config.gateway.limits_of_one)
+        self.certificate_expires: float | None = None
         self._shared = shared
         self._services: dict[str, tuple[ServiceSpec, Upstream]] = {}
         self._folded: dict[tuple[object, ...], Handler] = {}
@@ -86,6 +93,9 @@ class Snapshot:
         known = {} if previous is None else previous.upstreams
         former = {spec.name: upstream for spec, upstream in known.items()}
         contexts = await asyncio.to_thread(client_contexts, config.upstreams)
+        if config.gateway.tls is not None:
+            cert = config.gateway.tls.cert
+            self.certificate_expires = await asyncio.to_thread(expires_at, cert)
         ordered = [
             self._upstream(spec, known, contexts.get(spec), former.get(spec.name))
             async for spec in in_slices(config.upstreams)
@@ -139,11 +149,15 @@ class Snapshot:
         return handler
 
     def _route(self, spec: RouteSpec, upstreams: Sequence[Upstream]) -> Route:
-        return Route(spec, upstreams[spec.upstream], self._chain(spec))
+        route = Route(spec, upstreams[spec.upstream], self._chain(spec))
+        if spec.split or spec.mirror is not None:
+            shape(route, upstreams, self._shared, self.tasks)
+        return route
 
     def _chain(self, spec: RouteSpec) -> Handler:
         """Fold a route's chain; routes with the same chain share it, as the route is looked up later."""
-        key = (spec.chain, spec.authenticators, spec.access, _rewrites_late(spec))
+        bare = needs_bare(spec.mirror)
+        key = (spec.chain, spec.authenticators, spec.access, _rewrites_late(spec), bare)
         chain = self._folded.get(key)
         if chain is None:
             chain = self._folded[key] = self._fold_route(spec)
@@ -153,7 +167,12 @@ class Snapshot:
         held = self.instances.held
         outside, inside = self.around_caller(spec)
         asked = [held[index] for index in spec.authenticators]
-        handler = self._fold([held[index] for index in inside], never_raises(forward))
+        last = [index for index in inside if held[index].plugin.stage is Stage.CREDENTIALS]
+        inside = [index for index in inside if index not in last]
+        handler = self._fold([held[index] for index in last], never_raises(forward))
+        if last and needs_bare(spec.mirror):
+            handler = guarded("mirror", bare_link(handler))
+        handler = self._fold([held[index] for index in inside], handler)
         if _rewrites_late(spec):
             handler = guarded("rewrite", rewrite_link(handler))
         if spec.access is not Access.PUBLIC:
@@ -176,13 +195,13 @@ class Snapshot:
         """Requests on this snapshot: a connection has one at a time."""
         return len(self.serving)
 
-    def enter(self, connection: ClientConnection) -> None:
+    def enter(self, connection: ClientConnection, exchange: Exchange) -> None:
         """A request begins."""
-        self.serving.add(connection)
+        self.serving[connection] = exchange
 
     def leave(self, connection: ClientConnection) -> None:
         """A request is over."""
-        self.serving.discard(connection)
+        self.serving.pop(connection, None)
         if self._quiet is not None and not self.serving and not self._quiet.done():
             self._quiet.set_result(None)
 

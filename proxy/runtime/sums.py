@@ -9,7 +9,8 @@ from typing import Any
 def summed(answers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Return one mapping: numbers are added, mappings and lists of named ones merged by name.
 
-    What is neither stays where all say the same, else the different values stand in one text.
+    True is what one of them says is true. Anything else stays where all say the same, and else the
+    different values stand in one text.
     """
     total: dict[str, Any] = {}
     for answer in answers:
@@ -42,6 +43,8 @@ def _both(one: Any, other: Any) -> Any:
         return summed((one, other))
     if isinstance(one, list) and isinstance(other, list):
         return _joined(one, other)
+    if isinstance(one, bool) and isinstance(other, bool):
+        return one or other
     if _is_number(one) and _is_number(other):
         return one + other
     if one == other or other is None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
 
     from proxy.errors import GatewayError
+    from proxy.headers import Field
     from proxy.plugin.exchange import Exchange
     from proxy.server.protocol import ClientConnection
     from proxy.server.tunnel import UpgradeTunnel
@@ -39,8 +40,10 @@ class Request(web.BaseRequest):
     route that rewrites; `refused` why this one can't be forwarded, which its route's chain hears from
     the forwarder; `informed` whether a 1xx was relayed; `wants_trailers` whether the client reads
     what comes behind a body (RFC 9110, 6.5.1); `uploads` whether a body was announced; `upgrading`
-    whether the client asks for another protocol, which was checked before; `keep` whether the
-    connection may serve another request; `leases` what must be given back when all is over.
+    whether the client asks for another protocol, which was checked before; `copy` the copy that a
+    mirror gets, `bare` the target and the fields for it, where they are not the outgoing request's;
+    `keep` whether the connection may serve another request; `leases` what must be given back when all
+    is over.
     """
 
     _payload_writer: Any = None
@@ -61,6 +64,8 @@ class Request(web.BaseRequest):
     upgrade: bool = False
     wants_trailers: bool = False
     tunnel: UpgradeTunnel | None = None
+    copy: Any = None
+    bare: tuple[str, list[Field]] | None = None
 
     def __init__(
         self, message: RawRequestMessage, payload: StreamReader, connection: ClientConnection

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
 
     from proxy.plugin.exchange import Exchange
+    from proxy.plugin.streams import Taps
     from proxy.server.protocol import ClientConnection
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -27,7 +28,7 @@ class ClientUpload:
     Raises GatewayError: `body_too_large` over `limits.request_body`; `body_timeout` when the client
     pauses for `timeouts.body`, or sends slower than `limits.request_rate` once it was waited for
     longer than `limits.request_grace`; `body_invalid` for broken chunks. Only time spent waiting
-    for the client counts: a slow upstream is not its fault.
+    for the client counts: a slow upstream is not its fault. `taps` see what goes by.
     """
 
     __slots__ = (
@@ -39,6 +40,7 @@ class ClientUpload:
         "_timeouts",
         "_waited",
         "length",
+        "taps",
     )
 
     def __init__(
@@ -60,6 +62,7 @@ class ClientUpload:
         self._timeouts = timeouts
         self._expects = expects
         self._waited = 0.0
+        self.taps: Taps | None = None
 
     def check_length(self) -> None:
         """Raise GatewayError `body_too_large` when the announced length is over the limit."""
@@ -80,7 +83,12 @@ class ClientUpload:
             self._expects = False
             self._ask()
         while chunk := await self._next():
-            yield self._counted(chunk)
+            chunk = self._counted(chunk)
+            if self.taps is not None:
+                self.taps.feed(chunk)
+            yield chunk
+        if self.taps is not None:
+            self.taps.end()
 
     def _ask(self) -> None:
         """The decision to read was made: only now is the client told to send (RFC 9110, 10.1.1)."""

@@ -38,6 +38,15 @@ class TestRoute:
     rewrite = None
     destination = "http://127.0.0.1:1"
 
+    @property
+    def destinations(self) -> tuple[str, ...]:
+        """The one destination."""
+        return (self.destination,)
+
+    def towards(self, request: object) -> TestRoute:
+        """Return the route itself: it has no other way."""
+        return self
+
     def __init__(
         self,
         name: str = "test",

@@ -113,10 +113,17 @@ def balancer(
 
 
 def interleaved(weighed: Weighed) -> tuple[Target, ...]:
-    """Return each target as often as it weighs, its turns as far apart as they can be."""
-    turns = (turn for target, weight in weighed for turn in _turns(target, weight))
+    """Return each target as often as it weighs, its turns as far apart as they can be.
+
+    Each begins at a place of its own: else all that weigh the same would come one behind another.
+    """
+    turns = (
+        turn
+        for at, (target, weight) in enumerate(weighed)
+        for turn in _turns(target, weight, (at + 0.5) / len(weighed))
+    )
     return tuple(target for _, target in sorted(turns, key=lambda turn: turn[0]))
 
 
-def _turns(target: Target, weight: int) -> Iterator[tuple[float, Target]]:
-    return (((number + 0.5) / weight, target) for number in range(weight))
+def _turns(target: Target, weight: int, begin: float) -> Iterator[tuple[float, Target]]:
+    return (((number + begin) / weight, target) for number in range(weight))

@@ -37,9 +37,18 @@ class Lease:
         self.ended = False
 
     def take(self, target: Target) -> None:
-        """Begin a try at `target`."""
+        """Begin a try at `target`. Raises GatewayError when the lease ended meanwhile."""
+        if self.ended:
+            raise _called_again()
         self.target = target
         target.in_flight += 1
+        if target.standing is not None:
+            target.standing.taken(self)
+
+    def begun(self) -> None:
+        """Tell that an event stream or a tunnel follows, which may last as long as it likes."""
+        if self.target is not None and self.target.standing is not None:
+            self.target.standing.begun(self.status, self)
 
     async def connect(self, timeouts: Timeouts, attempt: Attempt, started: float) -> Connection:
         """Open a connection to `target` and hold it. Raises GatewayError.
@@ -50,24 +59,21 @@ class Lease:
         connection = await self.upstream.connect(self.target, timeouts, attempt, started)
         if self.ended:
             connection.close()
-            raise GatewayError(
-                "gateway_failed", log="a plugin called the handler again before it had answered"
-            )
+            raise _called_again()
         self.connection = connection
         return connection
 
-    def let_go(self, error: GatewayError | None = None) -> None:
-        """End a try, which failed by `error`, and keep the slot for another."""
-        target, connection = self.target, self.connection
-        if target is None:
+    def let_go(self, error: GatewayError | None = None, *, stale: bool = False) -> None:
+        """End a try, which failed by `error`, and keep the slot for another.
+
+        Of a `stale` connection, that the target had closed before, nothing is held against it.
+        """
+        target = self.target
+        if target is None or self.ended:
             return
+        self._leave(target, error, stale=stale)
         self.target = self.connection = None
         self.tried = (*self.tried, target)
-        target.in_flight -= 1
-        if target.standing is not None:
-            judge(target.standing, self.status, connection, error)
-        if connection is not None:
-            self.upstream.give_back(target, connection)
         self.status = 0
 
     def end(self) -> None:
@@ -75,29 +81,43 @@ class Lease:
         if self.ended:
             return
         self.ended = True
-        target = self.target
-        if target is not None:
-            target.in_flight -= 1
-            if target.standing is not None:
-                judge(target.standing, self.status, self.connection, None)
-            if self.connection is not None:
-                self.upstream.give_back(target, self.connection)
+        if self.target is not None:
+            self._leave(self.target, None)
         self.upstream.leave()
 
+    def _leave(self, target: Target, error: GatewayError | None, *, stale: bool = False) -> None:
+        connection = self.connection
+        target.in_flight -= 1
+        if target.standing is not None:
+            if stale:
+                target.standing.undecided(self)
+            else:
+                self._judge(target.standing, error)
+        if connection is not None:
+            self.upstream.give_back(target, connection)
 
-def judge(
-    standing: Standing, status: int, connection: Connection | None, error: GatewayError | None
-) -> None:
-    """Tell a target's standing how a try ended; a client that left says nothing of it."""
-    if error is None and connection is not None:
-        if status and (connection.complete or connection.upgraded):
-            standing.answered(status)
-            return
-        error = connection.error
-    if error is not None and error.side is Side.UPSTREAM and error.code != "stream_timeout":
-        standing.failed(error)
-    else:
-        standing.undecided()
+    def _judge(self, standing: Standing, error: GatewayError | None) -> None:
+        """Tell a target's standing how a try ended; a client that left says nothing of it.
+
+        Of a 5xx the head says all, and its body is dropped where it is tried again.
+        """
+        connection = self.connection
+        if error is None and connection is not None:
+            error = connection.error
+            whole = connection.complete or connection.upgraded
+            if self.status and (whole or (error is None and self.status >= 500)):
+                standing.answered(self.status, self)
+                return
+        if error is not None and error.side is Side.UPSTREAM and error.code != "stream_timeout":
+            standing.failed(error, self)
+        else:
+            standing.undecided(self)
+
+
+def _called_again() -> GatewayError:
+    return GatewayError(
+        "gateway_failed", log="a plugin called the handler again before it had answered"
+    )
 
 
 class UpstreamBody:

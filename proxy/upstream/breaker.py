@@ -20,9 +20,13 @@ class State(Enum):
 
 
 class CircuitBreaker:
-    """Opens after so many failures in a row; `changed` is called at each change of state."""
+    """Opens after so many failures in a row; `changed` is called at each change of state.
 
-    __slots__ = ("_changed", "_spec", "_streak", "_timer", "opened", "openings", "state")
+    `who` is the one whose request it was. While it is not closed only the probe's end counts: what
+    was sent before it opened may end much later, and says nothing of now.
+    """
+
+    __slots__ = ("_changed", "_spec", "_streak", "_timer", "opened", "openings", "prober", "state")
 
     def __init__(self, spec: Breaker, changed: Callable[[], None]) -> None:
         self._spec = spec
@@ -32,6 +36,7 @@ class CircuitBreaker:
         self.state = State.CLOSED
         self.opened = 0.0
         self.openings = 0
+        self.prober: object = None
 
     def __repr__(self) -> str:
         return f"<CircuitBreaker {self.state.value} streak={self._streak}>"
@@ -43,28 +48,39 @@ class CircuitBreaker:
             return 0.0
         return max(0.0, self.opened + self._spec.open_for - monotonic())
 
-    def good(self) -> None:
+    def good(self, who: object) -> None:
         """A request ended well: a probe's closes."""
-        self._streak = 0
-        if self.state is not State.CLOSED:
+        if self.state is State.CLOSED:
+            self._streak = 0
+        elif self._probes(who):
             self._become(State.CLOSED)
 
-    def bad(self) -> None:
+    def bad(self, who: object) -> None:
         """A request failed: a probe's opens again."""
-        self._streak += 1
-        if self.state is State.OPEN:
-            return
-        if self.state is not State.CLOSED or self._streak >= self._spec.failures:
+        if self.state is State.CLOSED:
+            self._streak += 1
+            if self._streak >= self._spec.failures:
+                self._open()
+        elif self._probes(who):
             self._open()
 
-    def undecided(self) -> None:
-        """The probe ended without telling anything, such as by its client's leaving."""
-        if self.state is State.PROBING:
+    def undecided(self, who: object) -> None:
+        """A request ended without telling anything, such as by its client's leaving."""
+        if self._probes(who):
             self._become(State.HALF_OPEN)
 
     def probe(self) -> None:
-        """One request goes out to see."""
+        """One request goes out to see: that of who is `taken` next."""
         self.state = State.PROBING
+        self.prober = None
+
+    def taken(self, who: object) -> None:
+        """A request of `who` goes out."""
+        if self.state is State.PROBING and self.prober is None:
+            self.prober = who
+
+    def _probes(self, who: object) -> bool:
+        return self.state is State.PROBING and self.prober is who
 
     def close(self) -> None:
         """Stop the timer."""
@@ -83,4 +99,6 @@ class CircuitBreaker:
         if state is not State.OPEN:
             self.close()
         self.state = state
+        self.prober = None
+        self._streak = 0
         self._changed()

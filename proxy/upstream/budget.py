@@ -28,8 +28,8 @@ class RetryBudget:
     def allows(self, retry: Retry) -> bool:
         """Say whether one more retry is within `retry.budget`, or below `retry.floor`."""
         now = monotonic()
-        recent = self._retries.recent(now)
-        return recent < max(retry.floor, retry.budget * self.requests.recent(now))
+        with_this = self._retries.recent(now) + 1
+        return with_this <= max(retry.floor, retry.budget * self.requests.recent(now))
 
     def spend(self, retry: Retry) -> bool:
         """Take one retry out of the budget. Return whether there was one left."""

@@ -81,18 +81,20 @@ class Group:
         """Look again at which targets may be asked."""
         self._stop_growing()
         members = self.members
-        waiting = [one for one in members if _breaker_state(one) is State.HALF_OPEN]
-        self._probes = [one for one in waiting if one.standing is None or one.standing.fit]
         closed = [one for one in members if one.standing is None or one.standing.closed]
-        fit = [one for one in closed if one.standing is None or one.standing.fit]
+        fit = [one for one in closed if _fit(one)]
         first = [one for one in fit if not one.spec.backup and one.spec.weight]
-        spares = [one for one in fit if one.spec.backup]
+        spares = [one for one in fit if one.spec.backup and one.spec.weight]
         usable = first or spares
+        waiting = [
+            one for one in members if one.spec.weight and _breaker_state(one) is State.HALF_OPEN
+        ]
+        self._probes = [one for one in waiting if _fit(one) and not (first and one.spec.backup)]
         self.panicking = False
-        if not usable and not self._probes:
+        if not usable:
             usable = [one for one in closed if one.spec.weight]
-            self._probes = waiting
-            self.panicking = bool(usable or waiting)
+            self.panicking = bool(usable or (waiting and not self._probes))
+            self._probes = self._probes or waiting
         self._picker = self._balanced(usable)
         self._spares = self._balanced(spares if usable is first else [])
         sticky = self.spec.balance.sticky is not None
@@ -115,7 +117,7 @@ class Group:
             return [(one, one.spec.weight) for one in targets]
         self._grow_in(slow / STEPS)
         return [
-            (one, one.spec.weight * min(STEPS, 1 + int(age / slow * STEPS)))
+            (one, one.spec.weight * (1 + int(min(age / slow, 0.99) * STEPS)))
             for one, age in zip(targets, ages, strict=True)
         ]
 
@@ -142,33 +144,45 @@ class Group:
         `request` is what hash and sticky are asked by; None for calls that no client made. Raises
         GatewayError `upstream_unavailable` when every breaker is open.
         """
-        probe = self._probe(tried) if self._probes else None
+        balance = self.spec.balance
+        key = None
+        if request is not None:
+            if balance.hash is not None:
+                key = key_of(balance.hash, request.exchange, request.headers)
+            if balance.sticky is not None and not tried:
+                value = cookie_value(request.headers.get("Cookie", ""), balance.sticky)
+                kept = self._marked.get(value or "")
+                if kept is not None:
+                    return kept
+        probe = self._probe(key, tried) if self._probes else None
         if probe is not None:
             return probe
         picker = self._picker
         if not picker.turns:
             raise self._unavailable()
-        balance = self.spec.balance
-        key = None
-        if request is not None and balance.hash is not None:
-            key = key_of(balance.hash, request.exchange, request.headers)
         if tried:
             other = picker.another(key, tried) or self._spares.another(key, tried)
             return other or picker.pick(key)
-        if request is not None and balance.sticky is not None:
-            value = cookie_value(request.headers.get("Cookie", ""), balance.sticky)
-            return self._marked.get(value or "") or picker.pick(key)
         return picker.pick(key)
 
-    def _probe(self, tried: Collection[Target]) -> Target | None:
+    def _probe(self, key: str | None, tried: Collection[Target]) -> Target | None:
         """Return a target whose breaker waits for the one request that tries, if there is one."""
         for target in self._probes:
             breaker = None if target.standing is None else target.standing.breaker
-            if target not in tried and breaker is not None and breaker.state is State.HALF_OPEN:
+            if target in tried or breaker is None or breaker.state is not State.HALF_OPEN:
+                continue
+            if self._belongs(key, target, tried):
                 breaker.probe()
                 self._probes.remove(target)
                 return target
         return None
+
+    def _belongs(self, key: str | None, target: Target, tried: Collection[Target]) -> bool:
+        """Say whether `key` would be a target's own if that were asked again."""
+        if key is None or self._ring is None:
+            return True
+        usable = {target, *self._picker.turns}.difference(tried)
+        return next(each for each in self._ring.along(key) if each in usable) is target
 
     def cookie_for(self, target: Target, request: Request) -> str | None:
         """Return the sticky cookie that a client of `target` has to be given, None if it has it."""
@@ -200,6 +214,10 @@ class Group:
             for one in self.members
             if one.standing is not None and one.standing.state != "ok"
         ]
+
+
+def _fit(target: Target) -> bool:
+    return target.standing is None or target.standing.fit
 
 
 def _breaker_state(target: Target) -> State | None:

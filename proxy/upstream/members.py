@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from proxy.config.models import TargetSpec, UpstreamSpec
@@ -29,13 +29,15 @@ class Members:
         self._inherited: dict[str, Standing] = {}
         self.names = {(one.host, one.port) for one in spec.targets if is_name(one.host)}
 
-    def inherit(self, spec: UpstreamSpec, targets: Iterable[Target]) -> None:
-        """Take over what is known of targets of an upstream that this one replaces.
+    def inherit(self, former: Members) -> None:
+        """Take over what is known of an upstream that this one replaces: call before the first `all`.
 
-        Where the way of watching them differs, what was found by the old one says nothing.
+        Where the way of watching targets differs, what was found by the old one says nothing.
         """
-        if watched(spec) == watched(self._spec):
-            standings = {one.label: one.standing for one in targets if one.standing is not None}
+        self._addresses.update(former._addresses)
+        if watched(former._spec) == watched(self._spec):
+            known = former._known.values()
+            standings = {one.label: one.standing for one in known if one.standing is not None}
             self._inherited.update(standings)
 
     def all(self) -> tuple[Target, ...]:
@@ -45,14 +47,17 @@ class Members:
         for key in self._known.keys() - known.keys():
             self._known[key].gone = True
         self._known = known
+        # With the last group that has it a standing's timers end: later it would never change.
+        self._inherited.clear()
         return tuple(known.values())
 
     def found(self, host: str, port: int, addresses: tuple[SocketAddress, ...]) -> bool:
         """Note what a name means now. Return whether that changes who the targets are."""
         before = self._addresses.get((host, port), ())
         self._addresses[host, port] = addresses
+        several = len(_alike(before)) > 1 or len(_alike(addresses)) > 1
         # The order of addresses is the name server's dice.
-        return len(_alike(before)) + len(_alike(addresses)) > 2 and set(before) != set(addresses)
+        return several and set(before) != set(addresses)
 
     def _keys(self, spec: TargetSpec) -> Iterator[Key]:
         addresses = self._addresses.get((spec.host, spec.port), ())

@@ -40,7 +40,7 @@ class Upstream:
         self.name = spec.name
         self.context = context
         self._resolver = Resolver(spec.resolve_ttl, self._found)
-        self._members = Members(spec, context, self._resolver)
+        self.members = Members(spec, context, self._resolver)
         self.group = Group(spec)
         self.budget = RetryBudget()
         self._requests = self.budget.requests
@@ -134,7 +134,7 @@ class Upstream:
         connection = await target.connect(timeouts, attempt, started)
         connection.on_closed = self._open.discard
         self._open.add(connection)
-        if self._looking_up is None and self._members.names and self._owners:
+        if self._looking_up is None and self.members.names and self._owners:
             self._look_up_later()
         return connection
 
@@ -185,8 +185,8 @@ class Upstream:
         if self._owners > 1:
             return
         if former is not None:
-            self._members.inherit(former.spec, former.targets)
-        self.group.set_members(self._members.all())
+            self.members.inherit(former.members)
+        self.group.set_members(self.members.all())
         if self.spec.health is not None:
             checks = HealthChecks(self.spec.health, self.group, self._tasks)
             self._tasks.spawn(checks.run(), name=f"health of {self.name}")
@@ -221,15 +221,16 @@ class Upstream:
         self._looking_up = None
         if self._requests.count == self._asked:
             return
-        for host, port in self._members.names:
+        for host, port in self.members.names:
             self._tasks.spawn(self._resolver.refresh(host, port), name=f"resolve {host}")
         self._look_up_later()
 
     def _found(self, host: str, port: int, addresses: tuple[SocketAddress, ...]) -> None:
-        if not self._members.found(host, port, addresses):
+        # A look-up may end when nobody has this upstream any more.
+        if not self._owners or not self.members.found(host, port, addresses):
             return
         before = self.targets
-        self.group.set_members(self._members.all())
+        self.group.set_members(self.members.all())
         self._close_idle(target for target in before if target.gone)
 
     @property
@@ -240,8 +241,9 @@ class Upstream:
 
     @property
     def used(self) -> bool:
-        """Whether anything was ever sent here: of 10,000 upstreams most may be asleep."""
-        return bool(self._open or self.in_flight or self._requests.count)
+        """Whether anything was ever sent here, checks too: of 10,000 upstreams most may be asleep."""
+        asked = self._open or self.in_flight or self._requests.count
+        return bool(asked or self.spec.health is not None)
 
     def status(self) -> UpstreamStatus:
         """Return what the pool holds now."""
@@ -255,6 +257,8 @@ class Upstream:
             panicking=self.group.panicking,
             retries_refused=self.budget.refused,
             targets=[_status(target) for target in self.targets],
+            concurrent=self.spec.concurrent,
+            queue=self.spec.queue,
         )
 
 

@@ -24,14 +24,17 @@ class Stream:
 
     def recent(self, now: float) -> float:
         """Return how many there were within the window before `now`."""
-        samples = self._samples
-        while len(samples) > 1 and samples[1][0] <= now - self.window:
+        samples, start = self._samples, now - self.window
+        while len(samples) > 1 and samples[1][0] <= start:
             samples.popleft()
         since, before = samples[0]
-        found = self.count - before
+        until, then = samples[1] if len(samples) > 1 else (now, self.count)
+        # Only what came around the window's beginning has to be shared out.
+        inside = min(1.0, (until - start) / (until - since)) if until > since else 1.0
+        found = self.count - then + (then - before) * inside
         if now - samples[-1][0] >= self.window / SLOTS:
             samples.append((now, self.count))
-        return found * min(1.0, self.window / (now - since)) if now > since else found
+        return found
 
 
 class Tally:

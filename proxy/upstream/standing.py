@@ -89,39 +89,42 @@ class Standing:
         """Whether its breaker lets requests pass."""
         return self.breaker is None or self.breaker.state is State.CLOSED
 
-    # -- how requests end
+    # -- how requests end; `who` is whose it was, since one of them may be the breaker's probe
 
-    def good(self) -> None:
-        """A request ended well."""
-        if self.watch is not None:
-            self.watch.good()
+    def taken(self, who: object) -> None:
+        """A request goes out."""
         if self.breaker is not None:
-            self.breaker.good()
+            self.breaker.taken(who)
 
-    def answered(self, status: int) -> None:
+    def begun(self, status: int, who: object) -> None:
+        """The head of an answer came that may go on for hours: a probe has seen enough."""
+        if self.breaker is not None and status not in GATEWAY_FAULTS:
+            self.breaker.good(who)
+
+    def answered(self, status: int, who: object) -> None:
         """A request ended with a whole answer."""
-        if status < 500:
-            self.good()
-            return
         if self.watch is not None:
-            self._judge(f"answers {status}")
+            if status < 500:
+                self.watch.good()
+            else:
+                self._judge(f"answers {status}")
         if self.breaker is not None:
             if status in GATEWAY_FAULTS:
-                self.breaker.bad()
+                self.breaker.bad(who)
             else:
-                self.breaker.good()
+                self.breaker.good(who)
 
-    def failed(self, error: GatewayError) -> None:
+    def failed(self, error: GatewayError, who: object) -> None:
         """A request ended without a whole answer, by the target's fault."""
         if self.watch is not None:
             self._judge(error.code)
         if self.breaker is not None:
-            self.breaker.bad()
+            self.breaker.bad(who)
 
-    def undecided(self) -> None:
+    def undecided(self, who: object) -> None:
         """A request ended without telling anything of the target."""
         if self.breaker is not None:
-            self.breaker.undecided()
+            self.breaker.undecided(who)
 
     def _judge(self, what: str) -> None:
         assert self.watch is not None

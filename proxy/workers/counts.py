@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 
 
 class Own(NamedTuple):
-    """What the parent counts: workers that serve, those that took a dead one's place, reloads."""
+    """What the parent counts: workers that serve, those that took a dead one's place, reloads.
+
+    `stale`: the files were refused when they were last read.
+    """
 
     serving: int
     restarts: int
     reloads: Mapping[str, int]
+    stale: bool
 
 
 class Counts:
@@ -67,7 +71,7 @@ class Counts:
         if now:
             # A reload may have taken away the plugin that counted it.
             gone = list(known_to(gone, (family for each in now.values() for family in each)))
-        parent = of_parent(own.serving, own.restarts, own.reloads)
+        parent = of_parent(own.serving, own.restarts, own.reloads, stale=own.stale)
         return written(merged([*now.values(), gone, parent]), accept)
 
     def _bury(self, processes: Iterable[WorkerProcess]) -> None:

@@ -11,8 +11,8 @@ from prometheus_client.samples import Sample
 COUNTED = frozenset({"counter", "histogram", "summary"})
 """Kinds of families that only grow: of a worker that ended, these are kept."""
 
-_GREATEST = ("_info", "_timestamp_seconds")
-"""How gauges are called that say the same in each process: a sum of them would mean nothing."""
+_GREATEST = ("_info", "_timestamp_seconds", "_start_time_seconds", "brain_snapshots")
+"""How the names of gauges end of which a sum would mean nothing."""
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 Rows = dict[Key, Sample]
@@ -21,9 +21,9 @@ Rows = dict[Key, Sample]
 def merged(processes: Iterable[Iterable[Metric]]) -> list[Metric]:
     """Return each family once, its samples of the same labels added up.
 
-    Counters, histograms and gauges are sums. Greatest is what counts for gauges whose names end in
-    `_info` or `_timestamp_seconds`, for info and state sets, and for a summary's quantiles; the
-    earliest `_created` stays.
+    Counters, histograms and gauges are sums. The greatest counts for gauges whose names end in
+    `_info`, `_timestamp_seconds` or `_start_time_seconds`, for `brain_snapshots`, for info and state
+    sets, and for a summary's quantiles; the earliest `_created` stays.
     """
     families: dict[str, tuple[Metric, Rows]] = {}
     for process in processes:
@@ -78,10 +78,12 @@ def _filled(family: Metric, rows: Rows) -> Metric:
     return made
 
 
-def of_parent(serving: int, restarts: int, reloads: Mapping[str, int]) -> list[Metric]:
+def of_parent(
+    serving: int, restarts: int, reloads: Mapping[str, int], *, stale: bool
+) -> list[Metric]:
     """Return the families of what the parent alone counts.
 
-    The plugin `metrics` has `brain_reloads` too: no worker reloads by itself, so there it is 0.
+    The plugin `metrics` has those of reloads too: no worker reloads by itself, so there they are 0.
     """
     counts = CounterMetricFamily(
         "brain_reloads", "Loads of the configuration, by result.", labels=("result",)
@@ -94,4 +96,9 @@ def of_parent(serving: int, restarts: int, reloads: Mapping[str, int]) -> list[M
             "brain_worker_restarts", "Worker processes that took the place of a dead one.", restarts
         ),
         counts,
+        GaugeMetricFamily(
+            "brain_config_stale",
+            "1: the files were refused when they were last read, and an older revision serves.",
+            stale,
+        ),
     ]

@@ -186,6 +186,7 @@ class Team(Ledger):
                 serving=len(self._serving()),
                 restarts=sum(worker.restarts for worker in self._workers),
                 reloads=dict(self.reloads),
+                stale=self.last_error is not None,
             ),
             accept,
         )

@@ -73,7 +73,10 @@ KEYS = {
     "caller": "subject tenant roles scopes by verified",
     "outgoing": "method target balance targets headers dropped",
 }
-TOP = "request answer page plugin_page route near_misses nearest caller chain outgoing retries settings"
+TOP = (
+    "request answer page plugin_page route near_misses nearest caller chain outgoing split mirror "
+    "retries settings"
+)
 
 
 def test_json_has_the_documented_keys(folder: Path) -> None:

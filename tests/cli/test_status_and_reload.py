@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +80,20 @@ def test_status_is_for_people_and_with_json_for_scripts(running: GatewayProcess)
     found = running.status()
     assert (found["pid"], found["services"]) == (running.process.pid, 1)
     assert isinstance(found["loaded_at"], float)
+
+
+def test_status_names_targets_that_are_left_out(running: GatewayProcess) -> None:
+    targets = '["http://127.0.0.1:9", "http://127.0.0.1:10"]'
+    upstream = f"{{targets: {targets}, breaker: {{failures: 1, open_for: 1m}}}}"
+    running.write(f"services:\n  shop: {{public: true, upstream: {upstream}}}\n")
+    assert running.ask("reload").returncode == 0
+    for _ in range(2):
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(f"http://127.0.0.1:{running.port}/api/brain/shop/")
+    told = running.ask("status").stdout
+    assert "shop: 0 in flight, 0 idle of 0\n" in told
+    assert "\n  http://127.0.0.1:9 open (its requests failed)\n" in told
+    assert "\n  http://127.0.0.1:10 open (its requests failed)\n" in told
 
 
 def test_a_reload_of_the_same_says_that_nothing_changed(running: GatewayProcess) -> None:

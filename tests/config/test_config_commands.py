@@ -180,6 +180,8 @@ def test_routes_prints_json(write: Any) -> None:
         "service": None,
         "match": "* /*",
         "upstream": "http://old",
+        "split": [],
+        "mirror": None,
         "access": "public",
         "chain": ["request-id"],
         "place": "routes.yaml:10",

@@ -71,7 +71,7 @@ def blocks() -> Iterator[tuple[str, dict[str, Any], Any]]:
     top = language()["properties"]
     gateway, service = Gateway(), top["services"]["additionalProperties"]["properties"]
     yield "gateway", top["gateway"]["properties"], gateway
-    for name in ("limits", "timeouts", "shutdown"):
+    for name in ("limits", "timeouts", "shutdown", "recent"):
         yield (
             f"gateway.{name}",
             top["gateway"]["properties"][name]["properties"],
@@ -116,6 +116,7 @@ def test_every_field_of_a_model_is_a_key(model: type[Any]) -> None:
 def test_switches_of_a_route_have_the_defaults_of_the_model() -> None:
     service = language()["properties"]["services"]["additionalProperties"]["properties"]
     defaults = {field.name: field.default for field in dataclasses.fields(RouteSpec)}
+    defaults = {name: [*one] if one == () else one for name, one in defaults.items()}
     shared = [name for name in service if name in defaults and "default" in service[name]]
     assert len(shared) >= 5
     assert {name: service[name]["default"] for name in shared} == {

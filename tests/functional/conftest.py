@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import ssl
 import textwrap
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from proxy.hosting import Host
 from proxy.plugin.catalog import Catalog
 from proxy.server import listener
 from tests.functional import plugins_for_tests, probe
+from tests.functional.doctorkit import Answers, Doctor, Make, Service
 from tests.functional.kit import Gateway, RawUpstream, RecordingUpstream, Script
 from tests.functional.plugins_for_tests import Behaviour, Setup
 
@@ -53,6 +55,30 @@ async def raw_upstream() -> AsyncIterator[Callable[[Script], Awaitable[RawUpstre
     yield make
     for server in servers:
         await server.close()
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[Make]:
+    """Make services for `brain doctor`: `await service(answers, idle=seconds, tls=context)`."""
+    made: list[Service] = []
+
+    async def make(
+        answers: Answers, idle: float | None = None, tls: ssl.SSLContext | None = None
+    ) -> Service:
+        one = Service(answers, idle)
+        await one.start(tls)
+        made.append(one)
+        return one
+
+    yield make
+    for one in made:
+        await one.close()
+
+
+@pytest.fixture
+def doctor(tmp_path: Path) -> Doctor:
+    """Looks at the upstreams of files in a folder of its own."""
+    return Doctor(tmp_path)
 
 
 @pytest.fixture

@@ -26,6 +26,11 @@ KINDS = {
     "bug": request("/api/brain/buggy/x"),
     "cached": request("/api/brain/cached/x"),
     "cached anew": request("/api/brain/cached/x", "Cache-Control: no-cache"),
+    "split": request("/api/brain/split/x"),
+    "mirrored": request("/api/brain/mirrored/x"),
+    "mirrored upload": request("/api/brain/mirrored/x", "Transfer-Encoding: chunked", method="POST")
+    + b"5\r\nhello\r\n0\r\n\r\n",
+    "mirrored in vain": request("/api/brain/vain/x"),
     "preflight": request(
         "/api/brain/echo/x",
         "Origin: https://app.example.com",
@@ -71,6 +76,19 @@ async def running(
           closed:
             upstream: "{upstream.url}"
             plugins: [{{use: "{HERE}:Token", as: token, with: {{header: X-Token}}}}]
+          split:
+            upstream: "{upstream.url}"
+            public: true
+            split: [{{upstream: "{upstream.url}/v2", share: 100%}}]
+          mirrored:
+            upstream: "{upstream.url}"
+            public: true
+            mirror:
+              {{upstream: "{upstream.url}/v2", share: 100%, compare: json, methods: [GET, POST]}}
+          vain:
+            upstream: "{upstream.url}"
+            public: true
+            mirror: {{upstream: "http://127.0.0.1:{unused_tcp_port}", share: 100%}}
           buggy:
             upstream: "{upstream.url}"
             public: true

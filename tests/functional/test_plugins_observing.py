@@ -132,7 +132,7 @@ async def test_a_line_tells_who_what_where_and_how_long(
     assert (line["client"], line["received"], line["sent"]) == ("127.0.0.1", 8, 2)
     assert (line["attempts"], line["reused"]) == (1, False)
     assert line["target"] == upstream.url
-    assert {"total", "pool", "connect", "send", "wait", "body"} <= set(line["ms"])
+    assert {"total", "chain", "connect", "send", "wait", "body"} <= set(line["ms"])
     assert 0 < line["ms"]["wait"] <= line["ms"]["total"]
     assert "secret" not in json.dumps(line), "never headers, the query, or a body"
 

@@ -197,11 +197,26 @@ def test_prometheus_asks_the_admin_listener_over_a_network_without_a_way_out(
     shared = set(gateway["networks"]) & set(prometheus["networks"])
     assert shared == set(prometheus["networks"]) == {"monitoring"}
     assert compose["networks"]["monitoring"]["internal"] is True
-    (file,) = [each for each in prometheus["volumes"] if each["type"] == "bind"]
-    job = scrape(ROOT / file["source"])
+    job = scrape(ROOT / mounted(prometheus)["/etc/prometheus/prometheus.yml"])
     (target,) = job["static_configs"][0]["targets"]
     assert gateway["environment"]["BRAIN_ADMIN"] == target
     assert job["metrics_path"] == "/metrics"
+
+
+def mounted(service: dict[str, Any]) -> dict[str, str]:
+    """Return the files and folders of this one that a service sees, by their place there."""
+    binds = [each for each in service["volumes"] if each["type"] == "bind"]
+    return {each["target"]: each["source"] for each in binds}
+
+
+def test_prometheus_finds_every_file_of_rules_that_it_is_told_of(compose: dict[str, Any]) -> None:
+    files = mounted(compose["services"]["prometheus"])
+    settings = "/etc/prometheus/prometheus.yml"
+    named = yaml.safe_load((ROOT / files[settings]).read_text())["rule_files"]
+    assert named
+    for name in named:
+        source = files[str(PurePosixPath(settings).parent / name)]
+        assert yaml.safe_load((ROOT / source).read_text())["groups"]
 
 
 def test_the_admin_listener_is_on_the_inner_network_alone(
@@ -240,7 +255,7 @@ def test_another_subnet_moves_the_listener_with_the_address() -> None:
 def scrape(file: Path) -> dict[str, Any]:
     """Return the one job of a Prometheus configuration whose times fit together."""
     written = yaml.safe_load(file.read_text())
-    assert set(written) == {"global", "scrape_configs"}
+    assert set(written) == {"global", "rule_files", "scrape_configs"}
     every, longest = (written["global"][f"scrape_{name}"] for name in ("interval", "timeout"))
     assert parse_duration(longest) < parse_duration(every)
     (job,) = written["scrape_configs"]

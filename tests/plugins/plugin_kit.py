@@ -47,6 +47,13 @@ class Route:
     name = "crm/contacts"
     destination = "http://crm:8003"
 
+    @property
+    def destinations(self) -> tuple[str, ...]:
+        return (self.destination,)
+
+    def towards(self, request: object) -> "Route":
+        return self
+
     def __init__(self, service: str | None = "crm", *, forward_token: bool = False) -> None:
         self.service = service
         self.forward_token = forward_token

@@ -11,7 +11,8 @@ from multidict import CIMultiDict
 from plugin_kit import Found, Kit, Route, finish, handler_of, request_of, upstream_answer
 
 from plugins.access_log import AccessLog
-from plugins.access_log.line import LONGEST, Clock
+from plugins.access_log.line import Clock
+from plugins.access_log.phases import LONGEST
 from proxy import EXCHANGE, Attempt, ConfigError, GatewayError, Principal, printable
 
 ENDED = {"status": 200, "ended": 0.0305, "sent": 95, "received": 7}
@@ -49,7 +50,15 @@ async def test_a_line_says_who_asked_what_and_how_it_went(kit: Kit, tmp_path: Pa
     plugin, exchange = await logged(kit, file, request_id="id-1")
     exchange.principal = Principal("alice", tenant="acme")
     exchange.attempts = [
-        attempt("http://crm-1:8003", code="upstream_connect_refused", end=0.002),
+        attempt(
+            "http://crm-1:8003",
+            pool=0.001,
+            resolved=0.0015,
+            code="upstream_connect_refused",
+            note="10.0.0.3: Connection refused",
+            again="connect",
+            end=0.002,
+        ),
         attempt(
             "http://crm-2:8003",
             pool=0.003,
@@ -58,11 +67,13 @@ async def test_a_line_says_who_asked_what_and_how_it_went(kit: Kit, tmp_path: Pa
             secured=0.009,
             sent=0.010,
             head=0.030,
+            status=200,
             end=0.0304,
         ),
     ]
     finish(exchange, **ENDED)
-    assert await the_line(plugin, file) == {
+    line = await the_line(plugin, file)
+    assert line == {
         "time": "2026-11-23T12:00:00.000Z",
         "request_id": "id-1",
         "client": "203.0.113.7",
@@ -81,7 +92,7 @@ async def test_a_line_says_who_asked_what_and_how_it_went(kit: Kit, tmp_path: Pa
         "tenant": "acme",
         "ms": {
             "total": pytest.approx(30.5),
-            "pool": pytest.approx(1, abs=0.01),
+            "chain": pytest.approx(1, abs=0.01),
             "resolve": pytest.approx(1, abs=0.01),
             "connect": pytest.approx(2, abs=0.01),
             "tls": pytest.approx(3, abs=0.01),
@@ -89,7 +100,43 @@ async def test_a_line_says_who_asked_what_and_how_it_went(kit: Kit, tmp_path: Pa
             "wait": pytest.approx(20, abs=0.01),
             "body": pytest.approx(0.4, abs=0.01),
         },
+        "tries": [
+            {
+                "target": "http://crm-1:8003",
+                "code": "upstream_connect_refused",
+                "note": "10.0.0.3: Connection refused",
+                "again": "connect",
+                "ms": {"total": 2.0, "chain": 1.0, "resolve": 0.5, "connect": 0.5},
+            },
+            {
+                "target": "http://crm-2:8003",
+                "status": 200,
+                "ms": line["ms"] | {"total": pytest.approx(28.4)},
+            },
+        ],
     }
+
+
+async def test_a_plain_line_lists_no_attempts(kit: Kit, tmp_path: Path) -> None:
+    plugin, exchange = await logged(kit, tmp_path / "log")
+    exchange.attempts = [attempt("t", pool=0.001, sent=0.002, head=0.01, status=200)]
+    finish(exchange, **ENDED)
+    assert {"tries", "code", "side", "stage"}.isdisjoint(await the_line(plugin, tmp_path / "log"))
+
+
+async def test_the_phase_in_which_a_try_failed_lasts_until_then(kit: Kit, tmp_path: Path) -> None:
+    plugin, exchange = await logged(kit, tmp_path / "log", {"format": "text"})
+    exchange.attempts = [
+        attempt("https://t", queued=0.001, pool=0.011, resolved=0.012, connected=0.02, again="x y")
+    ]
+    finish(exchange, status=504, ended=0.03, error=GatewayError("upstream_tls_timeout", log="n"))
+    await plugin.close()
+    ms = "chain=1.0 {0}pool=10.0 {0}resolve=1.0 {0}connect=8.0 {0}tls=10.0"
+    told = (tmp_path / "log").read_text()
+    assert "code=upstream_tls_timeout side=upstream stage=tls note=n" in told
+    assert "ms.total=30.0 ms." + ms.format("ms.") in told
+    assert 'try.1.target=https://t try.1.again="x y" try.1.ms.total=30.0' in told
+    assert told.endswith(ms.format("try.1.ms.") + "\n")
 
 
 async def test_phases_of_a_reused_connection_are_those_it_had(kit: Kit, tmp_path: Path) -> None:
@@ -98,7 +145,7 @@ async def test_phases_of_a_reused_connection_are_those_it_had(kit: Kit, tmp_path
     finish(exchange, **ENDED)
     line = await the_line(plugin, tmp_path / "log")
     assert line["reused"] is True
-    assert set(line["ms"]) == {"total", "pool", "send", "wait", "body"}
+    assert set(line["ms"]) == {"total", "chain", "send", "wait", "body"}
 
 
 async def test_a_client_that_left_is_in_it_with_code_and_side(kit: Kit, tmp_path: Path) -> None:

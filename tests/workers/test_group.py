@@ -10,9 +10,9 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from proxy.config.models import Address, Gateway, ServerLimits
-from proxy.control import first_to_know
+from proxy.control import of_all
 from proxy.errors import ConfigError
-from proxy.runtime.crew import Answered
+from proxy.runtime.crew import Answered, Asked
 from proxy.server.listener import bind, bind_group
 
 HERE = Address("127.0.0.1", 0)
@@ -75,13 +75,14 @@ def test_workers_share_bounds_out_and_round_them_up() -> None:
 @pytest.mark.parametrize(
     ("answers", "status", "body"),
     [
-        ([Answered(0, 404, {"x": 0}), Answered(1, 200, {"x": 1})], 200, {"x": 1}),
-        ([Answered(0, 404, {"x": 0}), Answered(1, 404, {"x": 1})], 404, {"x": 0}),
+        ([Answered(0, 404, 0), Answered(1, 200, 1)], 200, [0, 1, "r1"]),
+        ([Answered(0, 404, 0), Answered(1, 404, 1)], 404, [0, 1, "r1"]),
+        ([Answered(0, 200, 0), Answered(1, 400, {"error": "no"})], 400, {"error": "no"}),
         ([], 503, {"error": "no worker answers"}),
     ],
 )
-async def test_the_first_worker_that_knows_answers_for_all(
-    answers: list[Answered], status: int, body: dict[str, Any]
+async def test_a_worker_that_knows_is_enough_for_all(
+    answers: list[Answered], status: int, body: Any
 ) -> None:
     asked: list[Any] = []
 
@@ -91,6 +92,10 @@ async def test_the_first_worker_that_knows_answers_for_all(
             return list(answers)
 
     request = make_mocked_request("GET", "/why/r1?full=1", match_info={"id": "r1"})
-    response = await first_to_know(Crew(), "why")(request)  # type: ignore[arg-type]
+
+    def merge(bodies: list[Any], about: Asked) -> Any:
+        return [*bodies, about["id"]]
+
+    response = await of_all(Crew(), "why", merge)(request)  # type: ignore[arg-type]
     assert asked == [("why", {"full": "1", "id": "r1"})]
     assert (response.status, json.loads(response.body)) == (status, body)

@@ -17,7 +17,7 @@ from proxy.runtime.sums import checked, summed
         ([{"a": "x"}, {"a": "x"}, {"a": "x"}], {"a": "x"}),
         ([{"a": "open"}, {"a": "closed"}, {"a": "open"}], {"a": "open | closed"}),
         ([{"a": True}, {"a": True}], {"a": True}),
-        ([{"a": True}, {"a": False}], {"a": "True | False"}),
+        ([{"a": True}, {"a": False}], {"a": True}),
         ([{"a": None}, {"a": 2}, {"a": None}], {"a": 2}),
         ([{"a": {"b": 1}}, {"a": {"b": 2, "c": 3}}], {"a": {"b": 3, "c": 3}}),
         ([{"a": [1]}, {"a": [2]}], {"a": [1, 2]}),

@@ -24,6 +24,7 @@ async def asked(running: Workers, times: int) -> list[str]:
 
 
 def counted(page: bytes, name: str) -> float:
+    """Return the sum of a metric's samples; `name` is a pattern, its labels may be left out."""
     found = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", page.decode(), re.MULTILINE)
     return sum(map(float, found))
 
@@ -76,6 +77,9 @@ async def test_metrics_are_those_of_all_workers_wherever_they_are_read(
         bucket = r'brain_request_duration_seconds_bucket{le="\+Inf",route="echo",service="echo"}'
         assert counted(page, bucket) == 30
         assert counted(page, "brain_config_revision_info") == 1
+        assert counted(page, "brain_snapshots") == 1
+        assert counted(page, "brain_config_stale") == 0
+        assert counted(page, "process_start_time_seconds") < 2e9, "no sum of two"
 
 
 async def test_a_dead_workers_counts_stay_in_the_sums(
@@ -148,7 +152,7 @@ async def test_a_reload_is_in_force_in_all_workers_when_it_is_acknowledged(
 async def test_what_one_worker_refuses_none_serves(
     start: Start, upstream: RecordingUpstream, what: str, told: str
 ) -> None:
-    running = await start(services(upstream.url))
+    running = await start(services(upstream.url, "metrics"))
     odd = f'{{use: "tests.workers.plugins:InOne", as: odd, with: {{what: {what}}}}}'
     more = f'  more: {{upstream: "{upstream.url}", public: true}}\n'
     code, answer = await running.reload(services(upstream.url, odd, more=more))
@@ -161,6 +165,9 @@ async def test_what_one_worker_refuses_none_serves(
     assert set(await asked(running, 20)) == {"0", "1"}
     ready = json.loads((await running.admin("/ready")).body)
     assert ready["checks"]["config"] == "the last reload was refused"
+    metrics = (await running.admin("/metrics")).body
+    assert counted(metrics, "brain_config_stale") == 1
+    assert counted(metrics, 'brain_reloads_total{result="refused"}') == 1
     # What was prepared in the other worker has left nothing in the way of the next one.
     code, _ = await running.reload(services(upstream.url, more=more))
     assert code == 200
@@ -352,3 +359,26 @@ async def test_status_is_for_people_too(start: Start, upstream: RecordingUpstrea
     shown = (await asyncio.to_thread(running.process.ask, "status")).stdout
     for index, pid in enumerate(pids):
         assert re.search(rf"^worker {index} +serving, pid {pid}, ", shown, re.MULTILINE)
+
+
+async def test_whichever_worker_had_an_exchange_tells_why(
+    start: Start, upstream: RecordingUpstream
+) -> None:
+    running = await start(services(upstream.url, "request-id"))
+    replies = []
+    for _ in range(12):
+        replies.append(await running.get("/api/brain/echo/"))
+        await asyncio.sleep(0.005)  # the workers' own are put in order by the millisecond
+    assert {reply.header("X-Worker") for reply in replies} == {"0", "1"}
+    ids = [reply.header("X-Request-Id") for reply in replies]
+    for each in ids:
+        code, found = await running.ask("GET", f"/why/{each}")
+        assert (code, found["exchange"]["request_id"]) == (200, each)
+    code, found = await running.ask("GET", "/why/nobodys")
+    assert (code, found["exchange"]) == (404, None)
+    assert found["kept"]["last"]["count"] == 12
+    _, listed = await running.ask("GET", "/recent?last=5")
+    assert [one["request_id"] for one in listed["exchanges"]] == ids[:-6:-1], (
+        "the last to end first"
+    )
+    assert (await running.ask("GET", "/recent?last=none"))[0] == 400
