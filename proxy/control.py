@@ -13,6 +13,8 @@ from aiohttp import web
 
 from proxy.errors import ConfigError
 from proxy.plugin.context import UpstreamStatus
+from proxy.revisions.accepted import Revisions
+from proxy.revisions.pages import add_pages
 from proxy.runtime.crew import Asked, Crew, Question
 from proxy.runtime.gateway import Gateway
 from proxy.runtime.reload import Reloader
@@ -68,9 +70,13 @@ def _remove_stale(path: Path) -> None:
 
 
 async def start_control(
-    crew: Crew, reloader: Reloader, sock: socket.socket, facts: Mapping[str, object]
+    crew: Crew,
+    reloader: Reloader,
+    revisions: Revisions,
+    sock: socket.socket,
+    facts: Mapping[str, object],
 ) -> web.AppRunner:
-    """Serve `POST /reload`, `GET /status`, `/why/{id}` and `/recent` on a bound socket.
+    """Serve `POST /reload`, `GET /status`, `/why/{id}`, `/recent` and revisions on a bound socket.
 
     Close by `runner.cleanup()`.
 
@@ -79,6 +85,7 @@ async def start_control(
     app = web.Application()
     app.router.add_post("/reload", _reload(crew, reloader))
     app.router.add_get("/status", _status(crew, facts))
+    add_pages(app.router, revisions)
     app.router.add_get("/why/{id}", of_all(crew, "why", why_of_all))
     app.router.add_get("/recent", of_all(crew, "recent", recent_of_all))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -113,6 +120,7 @@ def _status(crew: Crew, facts: Mapping[str, object]) -> Any:
                 "loaded_at": ledger.loaded_at,
                 "reloads": {"ok": ledger.reloads["ok"], "refused": ledger.reloads["refused"]},
                 "last_error": ledger.last_error,
+                "checks": ledger.process_checks(),
                 "services": len(crew.config.services),
                 **summed([_NOTHING, *own.values()]),
                 "snapshots": max((each["snapshots"] for each in own.values()), default=0),

@@ -23,6 +23,8 @@ from proxy.config.models import Address, Config, Log
 from proxy.control import QUESTIONS, bind_control, start_control
 from proxy.errors import ConfigError
 from proxy.plugin.catalog import Catalog
+from proxy.revisions.accepted import Revisions
+from proxy.revisions.start import Instead, building
 from proxy.runtime.crew import Crew
 from proxy.runtime.engine import Engine
 from proxy.runtime.gateway import Gateway
@@ -60,17 +62,25 @@ class Host:
         since: float | None = None,
         remedies: Mapping[str, str] = REMEDIES,
         over: Over = MappingProxyType({}),
+        instead: Instead | None = None,
     ) -> None:
         """`probe`: connect to upstreams before a request does, for /ready to tell which are down.
 
         `logs` is called with the log settings of each configuration that comes into force. `since`
         is when the files began to be read (wall clock), None for now. `remedies` say what to do
         when the address of `listen` or `admin` can't be had. `over` is what `adjust` puts over the
-        file, for /config.
+        file, for /config. `instead`: `config` is of a kept revision, since the files were refused.
         """
         self.config = config
         self.crew = self._crew(catalog, probe, logs)
         self.reloader = Reloader(self.crew, files, environment, adjust)
+        self.revisions = Revisions(
+            self.crew.ledger,
+            lambda: self.crew.config,
+            self.reloader,
+            config.gateway.state_dir,
+            instead,
+        )
         self.pages = Pages(self.crew, over)
         self._files = tuple(files)
         self._since = time.time() if since is None else since
@@ -126,15 +136,19 @@ class Host:
 
     async def _start(self) -> None:
         settings = self.config.gateway
+        await self.revisions.open()
+        self._closers.append(self.revisions.close)
         sockets = await self._bind_public()
         port = int(sockets[0].getsockname()[1])
         scheme = "http" if settings.tls is None else "https"
         self.public_url = f"{scheme}://{replace(settings.listen, port=port)}"
         self.public_port = port
         await self._start_admin()
-        await self.crew.start(sockets)
+        with building():
+            await self.crew.start(sockets)
         await self._start_control()
         await self.crew.accept()
+        await self.revisions.begin()
         if self._watch:
             self._tasks.spawn(self._make_watch().run(), name="watch")
         log.info("%s", self._started())
@@ -156,15 +170,18 @@ class Host:
     def _make_watch(self) -> Watch:
         watch = Watch(
             self._watched,
-            lambda cause: self.reloader.reload(cause, if_changed=True),
+            lambda cause: self.revisions.changed(cause, watch.differing),
             self._since,
         )
         self.reloader.look = watch.look
         return watch
 
     def _watched(self) -> Watched:
-        config = self.crew.config
-        return Watched((*config.watched, *self.reloader.tried), config.watched_folders)
+        config, reloader = self.crew.config, self.reloader
+        return Watched(
+            (*config.watched, *reloader.tried),
+            (*config.watched_folders, *reloader.tried_folders),
+        )
 
     def _started(self) -> str:
         """Return where everything is, in one line."""
@@ -199,7 +216,9 @@ class Host:
         path = self.config.gateway.control
         if path is not None:
             sock = await asyncio.to_thread(bind_control, path)
-            runner = await start_control(self.crew, self.reloader, sock, self._facts())
+            runner = await start_control(
+                self.crew, self.reloader, self.revisions, sock, self._facts()
+            )
             self._closers.append(runner.cleanup)
             self._closers.append(lambda: asyncio.to_thread(_unlink, path))
 

@@ -63,6 +63,8 @@ class Watch:
         self._changed = changed
         self._since = since
         self._marks: Marks = {}
+        self.differing: frozenset[str] = frozenset()
+        """The files and folders for which `changed` was called last."""
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -102,7 +104,11 @@ class Watch:
     async def check(self) -> None:
         """Call `changed` when the content differs from what it was at the last look."""
         before, self._marks = self._marks, await asyncio.to_thread(_look, self._watched())
-        if any(self._differs(before.get(path), mark) for path, mark in self._marks.items()):
+        differing = [
+            str(path) for path, mark in self._marks.items() if self._differs(before.get(path), mark)
+        ]
+        if differing:
+            self.differing = frozenset(differing)
             await self._changed("files changed")
 
     def _differs(self, before: Mark | None, now: Mark) -> bool:

@@ -26,6 +26,7 @@ FLOORS = (
     "config",
     "upstream server",
     "runtime",
+    "revisions",
     "admin control watch demo explaining doctoring scaffold",
     "workers",
     "hosting",

@@ -62,7 +62,12 @@ def demo(
             _print_commands(str(overrides.control))
 
         code = serve(
-            files, {**os.environ, **environment}, overrides, started=started, remedies=REMEDIES
+            files,
+            # What a gateway of this machine keeps is none of the demo's.
+            {**os.environ, **environment, "BRAIN_STATE_DIR": ""},
+            overrides,
+            started=started,
+            remedies=REMEDIES,
         )
     sys.exit(code)
 

@@ -21,6 +21,9 @@ COMMANDS = {
     "errors": "Print the error codes and what to do about each.",
     "reload": "Make a running gateway load its files again.",
     "status": "Show what a running gateway does.",
+    "revisions": "List the revisions that were accepted.",
+    "diff": "Compare a kept revision with the files, or with another.",
+    "rollback": "Make a running gateway serve a kept revision again.",
     "why": "Tell whose fault it was that a request went as it did.",
 }
 

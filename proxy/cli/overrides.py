@@ -17,6 +17,7 @@ class Overrides:
     admin: Address | None = None
     control: str | None = None
     workers: int | None = None
+    state_dir: str | None = None
     grace: float | None = None
     log_format: str | None = None
 
@@ -27,6 +28,7 @@ class Overrides:
             "admin": self.admin,
             "control": self.control,
             "workers": self.workers,
+            "state_dir": self.state_dir,
         }
         changes = {key: value for key, value in gateway.items() if value is not None}
         if self.grace is not None:
@@ -43,6 +45,7 @@ class Overrides:
             "admin": self.admin and str(self.admin),
             "control": self.control,
             "workers": self.workers,
+            "state_dir": self.state_dir,
             "shutdown": grace,
         }
         log: dict[str, object] = {"format": self.log_format}

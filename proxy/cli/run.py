@@ -33,6 +33,19 @@ DEFAULT = "routes.yaml"
     help="Processes that serve, over gateway.workers.",
 )
 @click.option(
+    "--state-dir",
+    envvar="BRAIN_STATE_DIR",
+    show_envvar=True,
+    help="Folder of accepted revisions, over gateway.state_dir.",
+)
+@click.option(
+    "--strict",
+    is_flag=True,
+    envvar="BRAIN_STRICT",
+    show_envvar=True,
+    help="Exit where the files are bad: serve no kept revision instead.",
+)
+@click.option(
     "--watch/--no-watch",
     default=True,
     envvar="BRAIN_WATCH",
@@ -53,6 +66,8 @@ def run(
     admin: str | None,
     control: str | None,
     workers: int | None,
+    state_dir: str | None,
+    strict: bool,
     watch: bool,
     log_format: str | None,
 ) -> None:
@@ -72,6 +87,7 @@ def run(
         admin=address(admin, "--admin"),
         control=control,
         workers=workers,
+        state_dir=state_dir or None,
         log_format=log_format,
     )
-    sys.exit(serve(files or (DEFAULT,), os.environ, overrides, watch=watch))
+    sys.exit(serve(files or (DEFAULT,), os.environ, overrides, watch=watch, strict=strict))

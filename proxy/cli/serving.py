@@ -10,14 +10,13 @@ import click
 
 from proxy.cli.overrides import Overrides
 from proxy.config.addresses import parse_listen
-from proxy.config.load import load
 from proxy.config.models import Address, Log
 from proxy.errors import ConfigError
 from proxy.hosting import REMEDIES, Host
 from proxy.logs import Logs
-from proxy.plugin.catalog import Catalog
+from proxy.revisions.start import Begun, NotBuilt, begin, begin_again, refusal_of
 from proxy.runtime.loop import run_loop
-from proxy.runtime.told import Refused, log_told, told
+from proxy.runtime.told import log_told, told
 
 Started = Callable[[Host], Awaitable[None]]
 
@@ -38,54 +37,62 @@ def serve(
     overrides: Overrides,
     *,
     watch: bool = True,
+    strict: bool = False,
     started: Started | None = None,
     remedies: Mapping[str, str] = REMEDIES,
 ) -> int:
     """Serve until a signal and return the exit code: 0, or 1 when it could not start.
 
-    `started` is called when it listens; `remedies` say what to do when an address is taken.
+    `strict` serves no kept revision where the files are bad. `started` is called when it listens;
+    `remedies` say what to do when an address is taken.
     """
     since = time.time()
-    loaded = load(files, environment=environment, catalog=Catalog())
-    if loaded.config is None:
-        click.echo(loaded.render(), err=True)
-        return 1
-    config = overrides.adjust(loaded.config)
     logs = Logs()
 
     def follow(log: Log) -> None:
         logs.configure(log.format, log.level)
 
-    def host() -> Host:
-        return Host(
-            config,
-            files,
-            environment,
-            loaded.catalog,
-            overrides.adjust,
-            watch=watch,
-            logs=follow,
-            since=since,
-            remedies=remedies,
-            over=overrides.over,
-        )
+    def run(begun: Begun) -> None:
+        loaded, instead = begun
+        assert loaded.config is not None
+        config = overrides.adjust(loaded.config)
+        follow(config.log)
+        log_told(logging.getLogger("brain.config"), told(loaded.diagnostics))
+        if instead is not None:
+            instead.tell()
 
-    follow(config.log)
-    log_told(logging.getLogger("brain.config"), told(loaded.diagnostics))
-    try:
+        def host() -> Host:
+            return Host(
+                config,
+                files,
+                environment,
+                loaded.catalog,
+                overrides.adjust,
+                watch=watch,
+                logs=follow,
+                since=since,
+                remedies=remedies,
+                over=overrides.over,
+                instead=instead,
+            )
+
         run_loop(lambda: _serve(host(), started))
+
+    where = overrides.state_dir
+    try:
+        begun = begin(files, environment, state_dir=where, strict=strict)
+        try:
+            run(begun)
+        except NotBuilt as error:
+            if strict:
+                raise
+            run(begin_again(begun, error, files, environment, state_dir=where))
     except ConfigError as error:
-        click.echo(_refusal(error), err=True)
+        click.echo(refusal_of(error), err=True)
         return 1
     finally:
         logs.close()
     return 0
-
-
-def _refusal(error: ConfigError) -> str:
-    if isinstance(error, Refused):
-        return "\n".join(each.text for each in error.told)
-    return f"error: {error}" + (f"\n  {error.hint}" if error.hint else "")
 
 
 async def _serve(host: Host, started: Started | None) -> None:

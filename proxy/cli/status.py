@@ -51,6 +51,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         "in flight": found["in_flight"],
     }
     yield from (f"{name:<12} {value}" for name, value in told.items())
+    yield from (f"{name:<12} {why}" for name, why in found["checks"].items() if why != "ok")
     for one in found["workers"]:
         counts = f"{one.get('connections', 0)} connections, {one.get('in_flight', 0)} in flight"
         restarts = f", {one['restarts']} restarts" if one["restarts"] else ""

@@ -14,6 +14,7 @@ from proxy.config.codes import Code
 from proxy.config.diagnostics import Report, nearest
 from proxy.config.parse import parse
 from proxy.config.source import Source, Span
+from proxy.config.texts import FileText
 from proxy.config.tree import Mapping, Node, Scalar, Sequence
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -27,9 +28,17 @@ _GLOB = re.compile(r"[*?\[]")
 
 
 class Reader:
-    """Reads files within one bound for all, and remembers which they were."""
+    """Reads files within one bound for all, and remembers which they were.
 
-    def __init__(self, environment: Environment[str, str], report: Report) -> None:
+    With `texts` it reads none: files are what these say, and what was included then is included.
+    """
+
+    def __init__(
+        self,
+        environment: Environment[str, str],
+        report: Report,
+        texts: Several[FileText] | None = None,
+    ) -> None:
         self.sources: list[Source] = []
         self.folders: dict[str, None] = {}
         """Those in which a new file may match a pattern of `include`, there or not, in order."""
@@ -37,6 +46,8 @@ class Reader:
         """False where a file of `include` could not be read: what it would hold is not missing."""
         self._environment = environment
         self._report = report
+        self._texts = texts
+        self._kept = {each.name: each.text for each in texts or ()}
         self._size = 0
 
     def read_all(self, files: Several[str]) -> Mapping | None:
@@ -76,6 +87,8 @@ class Reader:
         return None
 
     def _read_text(self, source: Source, at: Span | None) -> str | None:
+        if self._texts is not None:
+            return self._kept[source.name]
         whole = Span(source, 0, 0, 0)
         try:
             if not _may_be_read(source.name):
@@ -132,17 +145,27 @@ class Reader:
         else:
             patterns = []
         including = {os.path.realpath(source.name) for source in self.sources}
-        for pattern, span in patterns:
-            for name in self._matches(pattern, span):
-                if os.path.realpath(name) in including:
-                    hint = "name other files, or put them into a folder"
-                    self._report.error(Code.INCLUDE, "the file includes itself", span, hint)
-                    continue
-                fragment = self._read_mapping(name, span)
-                self.complete = self.complete and fragment is not None
-                if fragment is not None:
-                    tree = self._joined(tree, fragment)
+        for name, span in self._included(patterns, tree):
+            if os.path.realpath(name) in including:
+                hint = "name other files, or put them into a folder"
+                self._report.error(Code.INCLUDE, "the file includes itself", span, hint)
+                continue
+            fragment = self._read_mapping(name, span)
+            self.complete = self.complete and fragment is not None
+            if fragment is not None:
+                tree = self._joined(tree, fragment)
         return tree
+
+    def _included(
+        self, patterns: Several[tuple[str, Span]], tree: Mapping
+    ) -> list[tuple[str, Span]]:
+        """Return the files that `include` names, each with the pattern's place."""
+        found = [
+            (name, span) for pattern, span in patterns for name in self._matches(pattern, span)
+        ]
+        if self._texts is None:
+            return found
+        return [(each.name, tree.span) for each in self._texts if each.included]
 
     def _matches(self, pattern: str, span: Span) -> list[str]:
         """Return the files of one pattern, sorted; a name without wildcards must exist."""

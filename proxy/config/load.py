@@ -26,6 +26,7 @@ from proxy.config.process import compile_gateway, compile_log
 from proxy.config.registry import Registry
 from proxy.config.routes import Routes
 from proxy.config.schema import language
+from proxy.config.texts import FileText
 from proxy.config.tree import Mapping as Tree
 from proxy.config.tree import as_written, plain
 from proxy.config.upstreams import Upstreams
@@ -79,17 +80,21 @@ def load(
     catalog: Catalog,
     run_plugins: bool = True,
     keep_tree: bool = False,
+    texts: Sequence[FileText] | None = None,
 ) -> Loaded:
     """Read, lay over each other, check and compile `files`. Never raises for what is in them.
 
+    `texts` are what `files` and those that they include once held: with them no file of the language
+    is read, only what those name besides (certificates, drop-ins), as it is now.
     `run_plugins` False imports no plugin: options are then checked by the schemas that are shipped,
     and what can't be known of other plugins is not concluded from. `keep_tree` is for who explains
     where a value comes from: whoever serves would only hold the memory.
     """
     with _without_collections():
-        loaded = _load(
-            [str(name) for name in files], environment, Registry(catalog, run_plugins=run_plugins)
-        )
+        report = Report()
+        reader = Reader(environment, report, texts)
+        registry = Registry(catalog, run_plugins=run_plugins)
+        loaded = _load([str(name) for name in files], environment, registry, reader, report)
     return loaded if keep_tree else replace(loaded, root=None)
 
 
@@ -108,9 +113,13 @@ def _without_collections() -> Iterator[None]:
             gc.enable()
 
 
-def _load(files: Sequence[str], environment: Mapping[str, str], registry: Registry) -> Loaded:
-    report = Report()
-    reader = Reader(environment, report)
+def _load(
+    files: Sequence[str],
+    environment: Mapping[str, str],
+    registry: Registry,
+    reader: Reader,
+    report: Report,
+) -> Loaded:
     tree = reader.read_all(files)
     names = tuple(source.name for source in reader.sources)
     if tree is None:
@@ -127,7 +136,10 @@ def _load(files: Sequence[str], environment: Mapping[str, str], registry: Regist
     )
     read_dropins(work)
     folders = [*reader.folders, *([work.plugins_folder] if work.plugins_folder else ())]
-    config = _compile(work, names, tuple(folders))
+    texts = tuple(
+        FileText(source.name, source.text, source.order >= len(files)) for source in reader.sources
+    )
+    config = replace(_compile(work, names, tuple(folders)), texts=texts)
     _hide(reader, report, work)
     services = work.data.get("services")
     count = len(services) if isinstance(services, dict) else 0

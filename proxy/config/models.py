@@ -29,6 +29,7 @@ from proxy.config.process_models import Shutdown as Shutdown
 from proxy.config.shaping_models import Compare as Compare
 from proxy.config.shaping_models import MirrorSpec as MirrorSpec
 from proxy.config.shaping_models import SplitSpec as SplitSpec
+from proxy.config.texts import FileText
 from proxy.config.traffic_models import Balance as Balance
 from proxy.config.traffic_models import Breaker as Breaker
 from proxy.config.traffic_models import HashKey as HashKey
@@ -275,7 +276,8 @@ class Config:
     from all files with `${NAME}` as written, for /config: JSON text, which crosses from the loading
     process and is kept at no cost. `dropins` are the files of `plugins_dir` as they were read: what
     was checked is what runs. `watched` are the files it came from, `watched_folders` those in
-    which a new file would be included; one that is not there yet is named too.
+    which a new file would be included; one that is not there yet is named too. `texts` are the files
+    of the language as they were read, for `gateway.state_dir`.
     """
 
     gateway: Gateway
@@ -291,3 +293,4 @@ class Config:
     watched: tuple[str, ...]
     watched_folders: tuple[str, ...] = ()
     dropins: tuple[DropIn, ...] = ()
+    texts: tuple[FileText, ...] = field(default=(), repr=False)

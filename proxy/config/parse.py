@@ -49,6 +49,17 @@ def parse(source: Source, environment: Environment[str, str], report: Report) ->
     return builder.root
 
 
+def parse_as_far(source: Source, environment: Environment[str, str]) -> Node | None:
+    """Return what can be built of a document that breaks off, for who looks for one value in it."""
+    builder = _Builder(source, environment, Report())
+    try:
+        for event in yaml.parse(source.text, Loader=_LOADER):
+            builder.take(event)
+    except (_Stop, yaml.YAMLError):
+        builder.break_off()
+    return builder.root
+
+
 class _Key(NamedTuple):
     name: str
     span: Span
@@ -81,6 +92,11 @@ class _Builder:
         handle = _HANDLERS.get(type(event))
         if handle is not None:
             handle(self, event)
+
+    def break_off(self) -> None:
+        """Close all that is open; a key that waits for its value is dropped."""
+        while self._open:
+            self._end(None)
 
     def _document(self, event: Any) -> None:
         self._documents += 1

@@ -28,6 +28,7 @@ def compile_gateway(work: Work) -> Gateway:
     given = {key: value for key in known if (value := work.get("gateway", key)) is not None}
     gateway = Gateway(
         control=_control(work, given.get("control")),
+        state_dir=_state_dir(work, given.get("state_dir")),
         base_path=given.get("base_path", _DEFAULT.base_path).removesuffix("/"),
         trusted_proxies=_trusted(work, given.get("trusted_proxies", ())),
         ready_requires=tuple(given.get("ready_requires", ())),
@@ -57,6 +58,11 @@ def _control(work: Work, given: str | None) -> str:
     if given is None:
         return f"{work.environment.get('XDG_RUNTIME_DIR') or '/tmp'}/brain.sock"  # noqa: S108  0600, as documented
     return work.relative(("gateway", "control"), given)
+
+
+def _state_dir(work: Work, given: str | None) -> str | None:
+    """An empty text, which the environment may leave, keeps nothing."""
+    return work.relative(("gateway", "state_dir"), given) if given else None
 
 
 def _tls(work: Work, given: dict[str, str] | None) -> ListenerTls | None:

@@ -13,6 +13,10 @@ class Ledger:
         self.reloads: Counter[str] = Counter()
         self.last_error: str | None = None
         self.loaded_at = 0.0
+        self.apart: str | None = None
+        """What serves instead of files that were refused at the start."""
+        self.checks: dict[str, str] = {}
+        """What else is not well with the process itself, by the name that /ready has for it."""
 
     def count_reload(self, error: str | None) -> None:
         """Remember how a reload ended, for /ready, status and metrics."""
@@ -21,4 +25,8 @@ class Ledger:
 
     def process_checks(self) -> dict[str, str]:
         """Return the checks of /ready that need no snapshot."""
-        return {"config": "the last reload was refused" if self.last_error else "ok"}
+        config = "the last reload was refused" if self.last_error else "ok"
+        if self.last_error and self.apart:
+            first = self.last_error.partition("\n")[0]
+            config = f"{self.apart}, the files are refused: {first}"
+        return {"config": config, **self.checks}

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from proxy.config.models import Config
+from proxy.config.texts import FileText
 from proxy.errors import ConfigError
 from proxy.log_lines import BELOW
 from proxy.runtime.packing import assemble, pickled, pieces, unpickled
@@ -33,9 +34,11 @@ _LENGTH = 4
 
 
 async def load_in_child(
-    files: Sequence[str], environment: Mapping[str, str]
+    files: Sequence[str],
+    environment: Mapping[str, str],
+    texts: Sequence[FileText] | None = None,
 ) -> tuple[Config, list[Told]]:
-    """Load `files` in a child process. Return what they mean, and the warnings.
+    """Load `files` in a child process, from `texts` where given. Return their meaning and warnings.
 
     Raises Refused with the diagnostics, and ConfigError when the child fails or takes longer than
     `TIMEOUT` seconds. What the child writes goes into the log.
@@ -55,7 +58,8 @@ async def load_in_child(
     said = tasks.spawn(_log_what_it_writes(child), name="loading: stderr")
     try:
         async with asyncio.timeout(TIMEOUT):
-            return await _converse(child, files, environment)
+            asked = {"files": list(files), "environment": dict(environment), "texts": texts}
+            return await _converse(child, asked)
     except TimeoutError:
         raise ConfigError("loading took too long") from None
     except (asyncio.IncompleteReadError, ConnectionError):
@@ -105,11 +109,11 @@ def ending(code: int) -> str:
 
 
 async def _converse(
-    child: asyncio.subprocess.Process, files: Sequence[str], environment: Mapping[str, str]
+    child: asyncio.subprocess.Process, asked: Mapping[str, object]
 ) -> tuple[Config, list[Told]]:
     assert child.stdin is not None
     assert child.stdout is not None
-    child.stdin.write(json.dumps({"files": list(files), "environment": dict(environment)}).encode())
+    child.stdin.write(json.dumps(asked).encode())
     child.stdin.close()
     items = _items(child.stdout)
     head: dict[str, Any] = await anext(items)
@@ -146,8 +150,11 @@ def child() -> None:
     from proxy.plugin.catalog import Catalog
 
     asked = json.load(sys.stdin)
+    texts = asked["texts"] and [FileText(*each) for each in asked["texts"]]
     with _own_pipe() as pipe:
-        loaded = load(asked["files"], environment=asked["environment"], catalog=Catalog())
+        loaded = load(
+            asked["files"], environment=asked["environment"], catalog=Catalog(), texts=texts
+        )
         found = told(loaded.diagnostics)
         if loaded.config is None:
             head = {"error": loaded.render(), "told": found, "files": loaded.files}

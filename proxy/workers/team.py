@@ -7,6 +7,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from proxy.admin.pages import Page, Show
@@ -43,7 +44,7 @@ class _Prepared(NamedTuple):
     by: dict[Worker, WorkerProcess]
 
 
-class Team(Ledger):
+class Team:
     """Starts workers, keeps them, and speaks for them (`proxy.runtime.crew.Crew`)."""
 
     def __init__(
@@ -55,7 +56,7 @@ class Team(Ledger):
         follow: Follow | None = None,
     ) -> None:
         """`pages` are the operator's pages by name: those that are exposed are asked for by workers."""
-        super().__init__()
+        self.ledger = Ledger()
         self._in_force = InForce(config)
         self._pages = pages
         self._follow = follow
@@ -65,10 +66,6 @@ class Team(Ledger):
         self._tasks = Tasks()
         self._swapping = asyncio.Lock()
         self._prepared: _Prepared | None = None
-
-    @property
-    def ledger(self) -> Ledger:
-        return self
 
     @property
     def config(self) -> Config:
@@ -90,11 +87,11 @@ class Team(Ledger):
         """Start a worker for each socket and have all of them load. Raises ConfigError."""
         share_output()
         self._workers = [Worker(index, sock) for index, sock in enumerate(sockets)]
-        self._in_force.packed = await pack(self.config)
+        self._in_force.packed = await _packed(self.config)
         _raise_first(
             await asyncio.gather(*map(self._keeper.bring_up, self._workers), return_exceptions=True)
         )
-        self.loaded_at = time.time()
+        self.ledger.loaded_at = time.time()
 
     async def accept(self) -> None:
         """Serve, and replace whoever dies."""
@@ -109,7 +106,7 @@ class Team(Ledger):
         """Build `config` aside in every worker, or in none. Raises ConfigError."""
         if self._keeper.ending:
             raise ConfigError("the gateway is ending")
-        packed = await pack(config)
+        packed = await _packed(config)
         await self._until(lambda: self.loaded, TRY_WITHIN)
         asked = {worker: worker.process for worker in self._serving()}
         if not asked:
@@ -132,7 +129,7 @@ class Team(Ledger):
         async with self._swapping:
             # It is decided: whoever starts from now on begins with it.
             self._in_force.config, self._in_force.packed = prepared.config, prepared.packed
-            self.loaded_at = time.time()
+            self.ledger.loaded_at = time.time()
             await asyncio.gather(*(self._swap(one, prepared) for one in self._serving()))
         if self._follow is not None:
             self._follow(prepared.config.log)
@@ -185,8 +182,8 @@ class Team(Ledger):
             Own(
                 serving=len(self._serving()),
                 restarts=sum(worker.restarts for worker in self._workers),
-                reloads=dict(self.reloads),
-                stale=self.last_error is not None,
+                reloads=dict(self.ledger.reloads),
+                stale=self.ledger.last_error is not None,
             ),
             accept,
         )
@@ -243,6 +240,11 @@ class Team(Ledger):
         self._keeper.ending = True
         await self._tasks.cancel()
         await asyncio.gather(*(worker.close() for worker in self._workers))
+
+
+async def _packed(config: Config) -> Packed:
+    """Revisions are kept by the parent: no worker needs the files as they were read."""
+    return await pack(replace(config, texts=()))
 
 
 def _away(worker: Worker) -> str:

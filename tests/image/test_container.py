@@ -7,6 +7,7 @@ read-only, and it runs as the image's user where the tests may become another on
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -41,7 +42,7 @@ class Running:
             image,
             stages((ROOT / "Dockerfile").read_text())[-1],
             {
-                **service["environment"],
+                **{name: image.here(value) for name, value in service["environment"].items()},
                 "BRAIN_TRUSTED_PROXIES": EDGE,
                 "BRAIN_LISTEN": f"127.0.0.1:{self.public}",
                 "BRAIN_ADMIN": f"{EDGE}:{self.admin}",
@@ -87,6 +88,7 @@ def running(image: Root, tmp_path: Path) -> Iterator[Running]:
     # An engine mounts these anew for each container.
     for place in ("/run/brain", "/var/lib/brain"):
         image.path(place).mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(image.path("/var/lib/brain") / "revisions", ignore_errors=True)
     found = Running(image, tmp_path / "log")
     yield found
     if found.process is not None and found.process.poll() is None:
@@ -160,6 +162,26 @@ def test_a_file_that_is_replaced_on_the_host_is_loaded(running: Running) -> None
     assert running.process is not None
     running.process.send_signal(signal.SIGHUP)
     running.wait(lambda: "(SIGHUP)" in running.log)
+
+
+def test_a_container_that_starts_with_a_bad_file_serves_what_the_last_one_accepted(
+    running: Running,
+) -> None:
+    running.start()
+    assert running.process is not None
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(10) == 0
+    text = (ROOT / "routes.yaml").read_text()
+    running.replace_routes(text + "services: [\n")
+    running.start()
+    assert running.get(running.public, "/api/brain/lago/")[0] == 401
+    checks = json.loads(running.get(running.admin, "/ready")[1])["checks"]
+    assert "the files are refused: " in checks["config"]
+    listed = running.container.execute(["brain", "revisions"])
+    assert (listed.returncode, len(listed.stdout.splitlines())) == (0, 2)
+    running.replace_routes(text)
+    running.wait(lambda: "nothing changed (files changed)" in running.log)
+    assert running.container.execute(["brain", "diff"]).returncode == 0
 
 
 def test_it_runs_as_the_images_user_with_no_privilege(running: Running) -> None:

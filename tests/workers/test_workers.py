@@ -382,3 +382,21 @@ async def test_whichever_worker_had_an_exchange_tells_why(
         "the last to end first"
     )
     assert (await running.ask("GET", "/recent?last=none"))[0] == 400
+
+
+async def test_a_rollback_is_in_force_in_all_workers(
+    start: Start, upstream: RecordingUpstream, tmp_path: Path
+) -> None:
+    options = ("--state-dir", str(tmp_path / "state"))
+    running = await start(services(upstream.url), *options)
+    first = (await running.status())["revision"]
+    more = f'  more: {{upstream: "{upstream.url}", public: true}}\n'
+    assert (await running.reload(services(upstream.url, more=more)))[0] == 200
+    assert (await running.get("/api/brain/more/")).status == 200
+    done = await asyncio.to_thread(running.process.ask, "rollback", first[:12])
+    assert done.returncode == 0, done.stderr
+    replies = [await running.get("/api/brain/more/") for _ in range(20)]
+    assert {reply.status for reply in replies} == {404}
+    assert set(await asked(running, 20)) == {"0", "1"}
+    await replaced(running)
+    assert (await running.get("/api/brain/more/")).status == 404

@@ -1,0 +1,1 @@
+"""Accepted revisions: kept in `gateway.state_dir`, compared, served again."""
