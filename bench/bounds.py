@@ -50,6 +50,8 @@ CACHE = Bound("small GET from `cache`: CPU per request ÷ that of a forwarded on
 HOLDS = Bound(
     "small GET with balance, health, breaker and budget ÷ that with one plain target", 1.08
 )
+WORKERS = Bound("2 workers: CPU per request ÷ one process's", 1.10)
+WORKERS_GAIN = Bound("2 workers: time per request ÷ one process's (1.7 times as many: 0.59)", 0.59)
 CHAIN = Bound("a plugin that does nothing", 1.5, "µs")
 DOWN = Bound("1 GiB down: growth of resident memory", 10, "MiB")
 UP = Bound("1 GiB up: growth of resident memory", 10, "MiB")

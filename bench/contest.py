@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bench.ask import ask
 from bench.lab import Lab
 from bench.load import Load
 from bench.measure import Sample, measure
-from bench.process import BenchError, Process
+from bench.process import PROXY_CORES, BenchError, Process
 from bench.proxies.base import Proxy
 from bench.quartiles import Quartiles
 from bench.section import Table
@@ -27,6 +27,7 @@ class Entrant:
     label: str
     proxy: Proxy
     load: Load
+    cores: set[int] = field(default_factory=lambda: PROXY_CORES)
 
     @classmethod
     def of(cls, proxy: Proxy, pattern: Load) -> Entrant:
@@ -105,7 +106,7 @@ def hold(
 
 
 def _started(entrant: Entrant, size: int) -> Process:
-    process = entrant.proxy.start()
+    process = entrant.proxy.start(entrant.cores)
     try:
         _check(entrant, size)
     except BaseException:

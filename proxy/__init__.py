@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # `typing` itself is a third of what a health check would imp
     from proxy.errors import Problem as Problem
     from proxy.errors import Unauthenticated as Unauthenticated
     from proxy.errors import Unavailable as Unavailable
+    from proxy.output import write_lines as write_lines
     from proxy.plugin.answer import Answer as Answer
     from proxy.plugin.base import Authenticator as Authenticator
     from proxy.plugin.base import Handler as Handler
@@ -64,6 +65,7 @@ _HOMES = {
     "UpstreamStatus": "proxy.plugin.context",
     "printable": "proxy.text",
     "render": "proxy.plugin.values",
+    "write_lines": "proxy.output",
 }
 
 __all__ = ["CONTRACT", *sorted(_HOMES)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ from proxy.errors import ConfigError
 from proxy.plugin.context import UpstreamStatus
 from proxy.revisions.accepted import Revisions
 from proxy.revisions.pages import add_pages
+from proxy.runtime.crew import Asked, Crew, Question
 from proxy.runtime.gateway import Gateway
 from proxy.runtime.reload import Reloader
-from proxy.runtime.why import asked_for, recent, why
+from proxy.runtime.sums import summed
+from proxy.runtime.why import asked_for, recent, recent_of_all, why, why_of_all
+from proxy.version import VERSION
 
 LONGEST = 107
 """Bytes that a unix socket's path may have (unix(7))."""
@@ -67,7 +70,7 @@ def _remove_stale(path: Path) -> None:
 
 
 async def start_control(
-    gateway: Gateway,
+    crew: Crew,
     reloader: Reloader,
     revisions: Revisions,
     sock: socket.socket,
@@ -80,18 +83,18 @@ async def start_control(
     `facts` are what the status tells of the process itself.
     """
     app = web.Application()
-    app.router.add_post("/reload", _reload(gateway, reloader))
-    app.router.add_get("/status", _status(gateway, facts))
+    app.router.add_post("/reload", _reload(crew, reloader))
+    app.router.add_get("/status", _status(crew, facts))
     add_pages(app.router, revisions)
-    app.router.add_get("/why/{id}", _why(gateway))
-    app.router.add_get("/recent", _recent(gateway))
+    app.router.add_get("/why/{id}", of_all(crew, "why", why_of_all))
+    app.router.add_get("/recent", of_all(crew, "recent", recent_of_all))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.SockSite(runner, sock).start()
     return runner
 
 
-def _reload(gateway: Gateway, reloader: Reloader) -> Any:
+def _reload(crew: Crew, reloader: Reloader) -> Any:
     async def answer(_request: web.Request) -> web.Response:
         outcome = await reloader.reload("command")
         told = {"changed": outcome.changed, "notes": outcome.notes}
@@ -99,33 +102,74 @@ def _reload(gateway: Gateway, reloader: Reloader) -> Any:
             return web.json_response(
                 {"reloaded": False, "error": outcome.error, **told}, status=409
             )
-        return web.json_response({"reloaded": True, "revision": gateway.snapshot.revision, **told})
+        return web.json_response({"reloaded": True, "revision": crew.config.revision, **told})
 
     return answer
 
 
-def _status(gateway: Gateway, facts: Mapping[str, object]) -> Any:
+def _status(crew: Crew, facts: Mapping[str, object]) -> Any:
     async def answer(_request: web.Request) -> web.Response:
-        status = gateway.status()
+        ledger = crew.ledger
+        own = {each.worker: each.body for each in await crew.ask("status", {})}
         return web.json_response(
             {
-                "status": "draining" if gateway.draining else "serving",
-                "version": status.version,
+                "status": "draining" if ledger.draining else "serving",
+                "version": VERSION,
                 **facts,
-                "revision": status.revision,
-                "loaded_at": status.loaded_at,
-                "reloads": dict(status.reloads),
-                "last_error": gateway.last_error,
-                "checks": gateway.process_checks(),
-                "services": len(gateway.snapshot.config.services),
-                "snapshots": status.snapshots,
-                "connections": status.connections,
-                "in_flight": status.in_flight,
-                "upstreams": [_upstream(one) for one in status.upstreams],
+                "revision": crew.config.revision,
+                "loaded_at": ledger.loaded_at,
+                "reloads": {"ok": ledger.reloads["ok"], "refused": ledger.reloads["refused"]},
+                "last_error": ledger.last_error,
+                "checks": ledger.process_checks(),
+                "services": len(crew.config.services),
+                **summed([_NOTHING, *own.values()]),
+                "snapshots": max((each["snapshots"] for each in own.values()), default=0),
+                "workers": [{**one, **own.get(one["worker"], {})} for one in crew.workers()],
             }
         )
 
     return answer
+
+
+Merge = Callable[[list[Any], Asked], Any]
+"""Makes one answer of those of several processes, at least one."""
+
+
+def of_all(crew: Crew, question: str, merge: Merge) -> Any:
+    """Return a handler that asks all processes that serve, and merges what they say.
+
+    The question gets what stands in the path and in the query. One that knows (200) is enough where
+    others do not (404); any other status is that of the answer.
+    """
+
+    async def answer(request: web.Request) -> web.Response:
+        asked = {**request.query, **request.match_info}
+        answers = await crew.ask(question, asked)
+        if not answers:
+            return web.json_response({"error": "no worker answers"}, status=503)
+        for each in answers:
+            if each.status not in (200, 404):
+                return web.json_response(each.body, status=each.status)
+        body = merge([each.body for each in answers], asked)
+        return web.json_response(body, status=min(each.status for each in answers))
+
+    return answer
+
+
+# -- what each process that serves is asked
+
+_NOTHING = {"connections": 0, "in_flight": 0, "upstreams": []}
+"""What is told while every worker is away."""
+
+
+def _own_status(gateway: Gateway, _asked: Asked) -> tuple[int, Any]:
+    status = gateway.status()
+    return 200, {
+        "snapshots": status.snapshots,
+        "connections": status.connections,
+        "in_flight": status.in_flight,
+        "upstreams": [_upstream(one) for one in status.upstreams],
+    }
 
 
 def _upstream(one: UpstreamStatus) -> dict[str, Any]:
@@ -139,20 +183,21 @@ def _upstream(one: UpstreamStatus) -> dict[str, Any]:
     return {**{name: getattr(one, name) for name in names}, "troubles": troubles}
 
 
-def _why(gateway: Gateway) -> Any:
-    async def answer(request: web.Request) -> web.Response:
-        found = why(gateway, request.match_info["id"])
-        return web.json_response(found, status=200 if found["exchange"] is not None else 404)
-
-    return answer
+def _own_why(gateway: Gateway, asked: Asked) -> tuple[int, Any]:
+    found = why(gateway, asked["id"])
+    return 200 if found["exchange"] is not None else 404, found
 
 
-def _recent(gateway: Gateway) -> Any:
-    async def answer(request: web.Request) -> web.Response:
-        try:
-            asked = asked_for(request.query)
-        except ValueError as error:
-            return web.json_response({"error": str(error)}, status=400)
-        return web.json_response(recent(gateway, **asked))
+def _own_recent(gateway: Gateway, asked: Asked) -> tuple[int, Any]:
+    try:
+        return 200, recent(gateway, **asked_for(asked))
+    except ValueError as error:
+        return 400, {"error": str(error)}
 
-    return answer
+
+QUESTIONS: Mapping[str, Question] = {
+    "status": _own_status,
+    "why": _own_why,
+    "recent": _own_recent,
+}
+"""What a process that serves can be asked over the control socket, wherever that is."""

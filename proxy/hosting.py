@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,16 +20,16 @@ from proxy.admin.listener import start_admin
 from proxy.admin.pages import Pages
 from proxy.config.diagnostics import count
 from proxy.config.models import Address, Config, Log
-from proxy.control import bind_control, start_control
+from proxy.control import QUESTIONS, bind_control, start_control
 from proxy.errors import ConfigError
 from proxy.plugin.catalog import Catalog
 from proxy.revisions.accepted import Revisions
 from proxy.revisions.start import Instead, building
+from proxy.runtime.crew import Crew
+from proxy.runtime.engine import Engine
 from proxy.runtime.gateway import Gateway
-from proxy.runtime.holders import tell_holders
-from proxy.runtime.probing import Prober
 from proxy.runtime.reload import Adjust, Reloader
-from proxy.server.listener import Listener, bind, server_context
+from proxy.server.listener import Listener, bind, bind_group
 from proxy.server.server import GatewayServer
 from proxy.tasks import Tasks
 from proxy.watch import Watch, Watched
@@ -43,7 +43,10 @@ REMEDIES = {
 
 
 class Host:
-    """One gateway process. `start` serves, `wait` lasts until a signal, `stop` drains."""
+    """The gateway's process, with its workers where the file says so.
+
+    `start` serves, `wait` lasts until a signal, `stop` drains.
+    """
 
     def __init__(
         self,
@@ -69,33 +72,59 @@ class Host:
         file, for /config. `instead`: `config` is of a kept revision, since the files were refused.
         """
         self.config = config
-        self.gateway = Gateway(catalog)
-        self.reloader = Reloader(self.gateway, files, environment, adjust)
-        self.reloader.prepare = self._prepare
+        self.crew = self._crew(catalog, probe, logs)
+        self.reloader = Reloader(self.crew, files, environment, adjust)
         self.revisions = Revisions(
-            self.gateway,
-            lambda: self.gateway.snapshot.config,
+            self.crew.ledger,
+            lambda: self.crew.config,
             self.reloader,
             config.gateway.state_dir,
             instead,
         )
-        self._prober = Prober(lambda: self.gateway.snapshot)
-        self.pages = Pages(self.gateway, self._prober, over)
-        self.gateway.public_pages = lambda config: public_pages(self.pages, config.gateway)
-        self._logs = logs
+        self.pages = Pages(self.crew, over)
         self._files = tuple(files)
         self._since = time.time() if since is None else since
         self._remedies = remedies
         self._watch = watch
-        self._probe = probe
         self._tasks = Tasks()
         self._ended = asyncio.Event()
         self._hurried = asyncio.Event()
         self._closers: list[Callable[[], object]] = []
         self._patient = True
-        self.listener: Listener
         self.public_url = ""
+        self.public_port = 0
         self.admin_port = 0
+
+    def _crew(self, catalog: Catalog, probe: bool, logs: Callable[[Log], None] | None) -> Crew:
+        if self.config.gateway.workers > 1:
+            from proxy.workers.team import Team  # one process pays nothing for it
+
+            return Team(self.config, lambda: self.pages.by_name, probe=probe, follow=logs)
+        engine = Engine(self.config, catalog, QUESTIONS, probe=probe, follow=logs)
+        engine.gateway.public_pages = lambda config: public_pages(
+            self.pages.by_name, config.gateway
+        )
+        return engine
+
+    @property
+    def _engine(self) -> Engine:
+        assert isinstance(self.crew, Engine), "the workers have it"
+        return self.crew
+
+    @property
+    def gateway(self) -> Gateway:
+        """What serves in this process, where there are no workers."""
+        return self._engine.gateway
+
+    @property
+    def server(self) -> GatewayServer:
+        """The server of this process, where there are no workers."""
+        return self._engine.server
+
+    @property
+    def listener(self) -> Listener:
+        """The public listener of this process, where there are no workers."""
+        return self._engine.listener
 
     async def start(self) -> None:
         """Bind everything, then serve. Raises ConfigError, with nothing left bound."""
@@ -109,35 +138,32 @@ class Host:
         settings = self.config.gateway
         await self.revisions.open()
         self._closers.append(self.revisions.close)
-        sock = await self._bind(settings.listen, "listen")
-        self._closers.append(sock.close)
-        tls = None if settings.tls is None else server_context(settings.tls)
-        port = int(sock.getsockname()[1])
-        self.public_url = f"http{'s' if tls else ''}://{replace(settings.listen, port=port)}"
+        sockets = await self._bind_public()
+        port = int(sockets[0].getsockname()[1])
+        scheme = "http" if settings.tls is None else "https"
+        self.public_url = f"{scheme}://{replace(settings.listen, port=port)}"
+        self.public_port = port
         await self._start_admin()
         with building():
-            await self.gateway.apply(self.config)
-        await self.reloader.note_sources()
-        self.server = self.gateway.server = GatewayServer(
-            self.gateway,
-            settings.limits,
-            settings.timeouts,
-            self.gateway.snapshot.trusted.__contains__,
-        )
+            await self.crew.start(sockets)
         await self._start_control()
-        self.listener = Listener(self.server, sock, tls)
-        await self.listener.start()
-        self._tasks.spawn(tell_holders(self.gateway), name="holders")
-        if self._probe:
-            self._tasks.spawn(self._prober.run(), name="probing")
+        await self.crew.accept()
         await self.revisions.begin()
         if self._watch:
             self._tasks.spawn(self._make_watch().run(), name="watch")
         log.info("%s", self._started())
 
-    async def _bind(self, address: Address, key: str) -> socket.socket:
+    async def _bind_public(self) -> Sequence[socket.socket]:
+        settings = self.config.gateway
+        sockets = await self._bind(settings.listen, "listen", settings.workers)
+        self._closers.extend(sock.close for sock in sockets)
+        return sockets
+
+    async def _bind(self, address: Address, key: str, count: int = 1) -> Sequence[socket.socket]:
         try:
-            return await asyncio.to_thread(bind, address, f"gateway.{key}")
+            if count > 1:
+                return await asyncio.to_thread(bind_group, address, f"gateway.{key}", count)
+            return [await asyncio.to_thread(bind, address, f"gateway.{key}")]
         except ConfigError as error:
             raise ConfigError(str(error), hint=error.hint or self._remedies[key]) from None
 
@@ -151,7 +177,7 @@ class Host:
         return watch
 
     def _watched(self) -> Watched:
-        config, reloader = self.gateway.snapshot.config, self.reloader
+        config, reloader = self.crew.config, self.reloader
         return Watched(
             (*config.watched, *reloader.tried),
             (*config.watched_folders, *reloader.tried_folders),
@@ -180,7 +206,7 @@ class Host:
     async def _start_admin(self) -> None:
         address = self.config.gateway.admin
         if address is not None:
-            sock = await self._bind(address, "admin")
+            (sock,) = await self._bind(address, "admin")
             self.admin_port = int(sock.getsockname()[1])
             self._closers.append(sock.close)
             runner = await start_admin(self.pages, sock, address.host)
@@ -191,37 +217,17 @@ class Host:
         if path is not None:
             sock = await asyncio.to_thread(bind_control, path)
             runner = await start_control(
-                self.gateway, self.reloader, self.revisions, sock, self._facts()
+                self.crew, self.reloader, self.revisions, sock, self._facts()
             )
             self._closers.append(runner.cleanup)
             self._closers.append(lambda: asyncio.to_thread(_unlink, path))
-
-    def _prepare(self, config: Config) -> Callable[[], None]:
-        """Check what the listener needs of a new configuration, and return what puts it in force.
-
-        Raises ConfigError.
-        """
-        tls = config.gateway.tls
-        if (tls is not None) != self.listener.secure:
-            raise ConfigError(
-                "gateway.tls can't come or go while running", hint="restart the gateway"
-            )
-        context = None if tls is None else server_context(tls)
-
-        def commit() -> None:
-            if context is not None:
-                self.listener.renew(context)
-            if self._logs is not None:
-                self._logs(config.log)
-
-        return commit
 
     @property
     def authority(self) -> str:
         """Host and port by which this machine reaches the public listener."""
         listen = self.config.gateway.listen
         host = "127.0.0.1" if listen.host in ("0.0.0.0", "::") else listen.host  # noqa: S104
-        return str(replace(listen, host=host, port=self.listener.port))
+        return str(replace(listen, host=host, port=self.public_port))
 
     # -- signals
 
@@ -244,7 +250,7 @@ class Host:
         if self._ended.is_set():
             log.warning("asked twice to end: cutting what is left")
             self._hurried.set()
-            self.server.abort()
+            self.crew.cut()
         self._ended.set()
 
     async def wait(self) -> None:
@@ -255,36 +261,22 @@ class Host:
 
     async def stop(self) -> None:
         """Drain: /ready says 503, then no more connections, then what is in flight ends, or is cut."""
-        shutdown = self.gateway.snapshot.config.gateway.shutdown
-        self.gateway.draining = True
+        shutdown = self.crew.config.gateway.shutdown
+        self.crew.ledger.draining = True
         grace = shutdown.grace if self._patient else 0.0
         log.info("draining: %g s of grace, then at most %g s", grace, shutdown.drain)
-        if not self._patient and self.gateway.in_flight:
-            log.info(
-                "%s in flight: press Ctrl-C again to end now",
-                count(self.gateway.in_flight, "request"),
-            )
+        if not self._patient and (left := await self.crew.in_flight()):
+            log.info("%s in flight: press Ctrl-C again to end now", count(left, "request"))
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self._hurried.wait()
-        self.server.announce_end()
-        await self.listener.stop()
-        # What was just taken from the kernel's queue has not been read yet.
-        await asyncio.sleep(0.01)
-        self.server.drain()
-        deadline = asyncio.get_running_loop().time() + shutdown.drain
-        while self.server.open_connections and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110  once in a process's life
-            await asyncio.sleep(0.02)
-        if self.server.open_connections:
-            log.warning("cutting %d connections", self.server.open_connections)
-            self.server.abort()
-            await asyncio.sleep(0.05)
+        await self.crew.drain(shutdown.drain)
         await self._close()
         log.info("ended")
 
     async def _close(self) -> None:
         await self._tasks.cancel()
-        await self.gateway.close()
+        await self.crew.close()
         for closer in reversed(self._closers):
             result = closer()
             if asyncio.iscoroutine(result):
@@ -293,17 +285,3 @@ class Host:
 
 def _unlink(path: str) -> None:
     Path(path).unlink(missing_ok=True)
-
-
-def run_loop(main: Callable[[], Coroutine[None, None, None]]) -> None:
-    """Run a coroutine function on uvloop, or on asyncio's loop where there is none (Windows)."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(main())
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        from uvloop import new_event_loop
-    except ImportError:
-        return None
-    return new_event_loop

@@ -7,12 +7,12 @@ queue's bound is reached: further lines are dropped and counted, and the count i
 from __future__ import annotations
 
 import logging
-import os
-import select
 import threading
+from contextlib import suppress
 from queue import SimpleQueue
 
 from proxy.log_lines import FORMATTERS
+from proxy.output import write_lines
 
 STDERR = 2
 
@@ -23,8 +23,13 @@ BOUND = 4 * 1024 * 1024
 class Logs:
     """The process's log output: made once, configured at start and at each reload, closed."""
 
-    def __init__(self, descriptor: int = STDERR, bound: int = BOUND) -> None:
+    def __init__(
+        self, descriptor: int = STDERR, bound: int = BOUND, *, worker: int | None = None
+    ) -> None:
+        """`worker` is the index that every line of a worker process tells."""
         self._handler = QueueingHandler(descriptor, bound)
+        if worker is not None:
+            self._handler.addFilter(_Marking(worker))
 
     def configure(self, format: str = "json", level: str = "info") -> None:  # noqa: A002
         """Send what all loggers say through here. `format`: json or text; `level`: its least."""
@@ -39,6 +44,17 @@ class Logs:
         """Write what waits, at most `timeout` seconds long, and let go of the loggers."""
         logging.getLogger().removeHandler(self._handler)
         self._handler.finish(timeout)
+
+
+class _Marking:
+    """Gives each record the field `worker`."""
+
+    def __init__(self, worker: int) -> None:
+        self._worker = worker
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.worker = self._worker
+        return True
 
 
 class QueueingHandler(logging.Handler):
@@ -96,15 +112,8 @@ class QueueingHandler(logging.Handler):
             self._write(self._encoded(_notice(text)))
 
     def _write(self, line: bytes) -> None:
-        rest = memoryview(line)
-        while rest:
-            try:
-                rest = rest[os.write(self._descriptor, rest) :]
-            except BlockingIOError:
-                # Whoever shares the other end of a pipe may have made it non-blocking.
-                select.select([], [self._descriptor], [])
-            except OSError:
-                return  # there is no place left to say it
+        with suppress(OSError):  # there is no place left to say it
+            write_lines(self._descriptor, line)
 
 
 def _notice(text: str) -> logging.LogRecord:

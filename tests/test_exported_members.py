@@ -39,6 +39,7 @@ PUBLIC = [
     "UpstreamStatus",
     "printable",
     "render",
+    "write_lines",
 ]
 
 

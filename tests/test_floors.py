@@ -20,14 +20,15 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     (
         "codes errors headers paths templates units timer tasks forwarded rewriting logs log_lines "
-        "text version resources"
+        "text version resources output"
     ),
     "plugin ports",
     "config",
     "upstream server",
     "runtime",
     "revisions",
-    "admin control watch demo workers explaining doctoring scaffold",
+    "admin control watch demo explaining doctoring scaffold",
+    "workers",
     "hosting",
     "testing",
     "cli __main__",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -38,12 +38,17 @@ class Gateway(Proxy):
         logged: bool = False,
         services: str = "",
         runner: Sequence[str] = (),
+        workers: int = 1,
     ) -> None:
         super().__init__(folder, upstream, logged=logged)
         self.admin = free_port()
         self.file = self.folder / "routes.yaml"
         self._services = services or routes.one_service(upstream)
         self._runner = runner
+        self._workers = workers
+
+    def environment(self) -> Mapping[str, str]:
+        return {"BRAIN_WORKERS": str(self._workers)}
 
     @classmethod
     def version(cls) -> str | None:

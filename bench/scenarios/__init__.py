@@ -19,6 +19,7 @@ from bench.scenarios import (
     stall,
     start,
     streams,
+    workers,
 )
 from bench.section import Section
 
@@ -39,6 +40,7 @@ ALL = (
     Scenario("cache", "95-byte JSON answer from the plugin's memory", caching.cache),
     Scenario("holds", "three watched targets against a plain one, CPU per request", holding.holds),
     Scenario("hanging", "p99 beside 1,000 requests that hang in another upstream", hanging.hangs),
+    Scenario("workers", "two workers against one process", workers.workers),
     Scenario("chain", "what a plugin that does nothing adds", chain.chain),
     Scenario("idle", "memory held by 1,000 idle connections", idle.idle),
     Scenario("streams", "1 GiB down and up; 100 slow readers: growth of memory", streams.streams),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import select
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
+
+from proxy import write_lines
 
 Batch = list[bytes]
 Task = Batch | Callable[[], None] | None
@@ -66,7 +67,7 @@ class Writer:
         data = b"".join(batch)
         try:
             self._follow_rotation()
-            _write_all(self._descriptor, data)
+            write_lines(self._descriptor, data)
             self.error = None
         except OSError as error:
             self.lost += len(batch)
@@ -89,13 +90,3 @@ class Writer:
         if self._path not in STREAMS and self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        try:
-            rest = rest[os.write(descriptor, rest) :]
-        except BlockingIOError:
-            # Whoever shares the other end of a pipe may have made it non-blocking.
-            select.select([], [descriptor], [])

@@ -50,6 +50,7 @@ class Cache(Plugin):
     """
 
     schema: ClassVar[Mapping[str, Any]] = SCHEMA
+    per_worker: ClassVar[str | None] = "stored answers"
 
     def __init__(
         self,

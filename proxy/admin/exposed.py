@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
-from proxy.admin.pages import Pages, Show
+from proxy.admin.pages import Show
 from proxy.config.models import Exposure, Gateway
 from proxy.errors import GatewayError
 from proxy.forwarded import Networks, is_private
@@ -19,10 +19,10 @@ Reader = Callable[[str], bool]
 """Whether an address may read a page."""
 
 
-def public_pages(pages: Pages, gateway: Gateway) -> dict[tuple[str, str], OwnHandler]:
-    """Return the handlers of the exposed pages by method and path."""
+def public_pages(pages: Mapping[str, Show], gateway: Gateway) -> dict[tuple[str, str], OwnHandler]:
+    """Return the handlers of the exposed pages by method and path; `pages` are by name."""
     return {
-        (method, path): _handler(pages.by_name[path[1:]], allowed)
+        (method, path): _handler(pages[path[1:]], allowed)
         for (method, path), allowed in readers(gateway).items()
     }
 

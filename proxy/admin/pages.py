@@ -10,10 +10,8 @@ from typing import Any
 
 from proxy.admin.effective import Over, effective, overridden
 from proxy.config.models import Config
-from proxy.config.private import private_values
-from proxy.runtime.gateway import Gateway
-from proxy.runtime.probing import Prober
-from proxy.runtime.snapshot import Snapshot
+from proxy.errors import ConfigError
+from proxy.runtime.crew import Crew
 from proxy.version import VERSION
 
 
@@ -26,16 +24,16 @@ class Page:
     content_type: str = "application/json"
 
 
+HEALTHY = Page(200, b'{"status": "ok"}')
 Show = Callable[[str], Awaitable[Page]]
 
 
 class Pages:
     """The pages of one gateway. Each takes the request's Accept header."""
 
-    def __init__(self, gateway: Gateway, prober: Prober, over: Over) -> None:
+    def __init__(self, crew: Crew, over: Over) -> None:
         """`over` is what the command line put over the files."""
-        self._gateway = gateway
-        self._prober = prober
+        self._crew = crew
         self._over = over
         self.by_name: dict[str, Show] = {
             "health": self.health,
@@ -46,7 +44,7 @@ class Pages:
 
     async def health(self, _accept: str = "") -> Page:
         """Say that the loop turns. Touches nothing."""
-        return Page(200, b'{"status": "ok"}')
+        return HEALTHY
 
     async def ready(self, _accept: str = "") -> Page:
         """Say whether traffic should come here, and what is not well.
@@ -54,52 +52,48 @@ class Pages:
         503 only before the first snapshot, while draining, or for a check that
         `gateway.ready_requires` names.
         """
-        gateway = self._gateway
-        if not gateway.loaded or gateway.draining:
-            return _page(
-                503, {"status": "draining" if gateway.draining else "starting", "checks": {}}
+        crew = self._crew
+        if not crew.loaded or crew.ledger.draining:
+            return json_page(
+                503, {"status": "draining" if crew.ledger.draining else "starting", "checks": {}}
             )
-        snapshot = gateway.snapshot
-        checks = await self._checks(snapshot)
-        required = [name for name in snapshot.config.gateway.ready_requires if _bad(checks, name)]
+        checks = {**crew.ledger.process_checks(), **await crew.checks()}
+        required = [name for name in crew.config.gateway.ready_requires if _bad(checks, name)]
         degraded = any(value != "ok" for value in checks.values())
         status = "failing" if required else "degraded" if degraded else "ok"
-        return _page(503 if required else 200, {"status": status, "checks": checks})
-
-    async def _checks(self, snapshot: Snapshot) -> dict[str, str]:
-        checks = self._gateway.process_checks()
-        checks.update(await snapshot.instances.not_ready())
-        for upstream in snapshot.upstreams.values():
-            failure = self._prober.failure(upstream)
-            if failure is not None:
-                checks[f"upstream {upstream.name}"] = failure
-        return checks
+        return json_page(503 if required else 200, {"status": status, "checks": checks})
 
     async def metrics(self, accept: str = "") -> Page:
-        """Return the registry in the format that the scraper asks for."""
-        # Thousands of routes take a while to write out: the loop goes on meanwhile.
-        body, content_type = await asyncio.to_thread(
-            lambda: self._gateway.shared.metrics.expose(accept)
-        )
-        return Page(200, body, content_type)
+        """Return what is counted in the format that the scraper asks for."""
+        return Page(200, *await self._crew.metrics(accept))
 
     async def config(self, _accept: str = "") -> Page:
         """Return the configuration that runs, `${NAME}` as written, secrets never there."""
-        if not self._gateway.loaded:
-            return _page(503, {"status": "starting"})
+        if not self._crew.loaded:
+            return json_page(503, {"status": "starting"})
+        try:
+            config, private = await self._in_force()
+        except ConfigError as error:
+            return json_page(503, {"status": str(error)})
         # Ten thousand services take a while to write out.
-        return await asyncio.to_thread(self._config, self._gateway.snapshot.config)
+        return await asyncio.to_thread(self._config, config, private)
 
-    def _config(self, config: Config) -> Page:
-        return _page(
+    async def _in_force(self) -> tuple[Config, frozenset[str]]:
+        """Return a configuration and what of that very one is private, though reloads come between."""
+        while True:
+            config = self._crew.config
+            private = await self._crew.private()
+            if self._crew.config is config:
+                return config, private
+
+    def _config(self, config: Config, private: frozenset[str]) -> Page:
+        return json_page(
             200,
             {
                 "version": VERSION,
                 "revision": config.revision,
                 "overridden": overridden(self._over),
-                "effective": effective(
-                    config, self._over, private_values(config, self._gateway.catalog)
-                ),
+                "effective": effective(config, self._over, private),
             },
         )
 
@@ -108,5 +102,6 @@ def _bad(checks: dict[str, str], name: str) -> bool:
     return any(value != "ok" for key, value in checks.items() if key in (name, f"upstream {name}"))
 
 
-def _page(status: int, data: dict[str, Any]) -> Page:
+def json_page(status: int, data: dict[str, Any]) -> Page:
+    """Return a page of JSON."""
     return Page(status, json.dumps(data, default=str).encode())

@@ -52,6 +52,7 @@ def demo(
             admin=address(admin, "--admin"),
             # Two demos, or a demo beside a gateway, must not meet on one socket.
             control=control or f"{own}/brain.sock",
+            workers=1,
             grace=0.0,  # no balancer has to learn of its end
             log_format="text",
         )

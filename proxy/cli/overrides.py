@@ -16,6 +16,7 @@ class Overrides:
     listen: Address | None = None
     admin: Address | None = None
     control: str | None = None
+    workers: int | None = None
     state_dir: str | None = None
     grace: float | None = None
     log_format: str | None = None
@@ -26,6 +27,7 @@ class Overrides:
             "listen": self.listen,
             "admin": self.admin,
             "control": self.control,
+            "workers": self.workers,
             "state_dir": self.state_dir,
         }
         changes = {key: value for key, value in gateway.items() if value is not None}
@@ -42,6 +44,7 @@ class Overrides:
             "listen": self.listen and str(self.listen),
             "admin": self.admin and str(self.admin),
             "control": self.control,
+            "workers": self.workers,
             "state_dir": self.state_dir,
             "shutdown": grace,
         }

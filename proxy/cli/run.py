@@ -26,6 +26,13 @@ DEFAULT = "routes.yaml"
     help="Control socket, over gateway.control.",
 )
 @click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    envvar="BRAIN_WORKERS",
+    show_envvar=True,
+    help="Processes that serve, over gateway.workers.",
+)
+@click.option(
     "--state-dir",
     envvar="BRAIN_STATE_DIR",
     show_envvar=True,
@@ -58,6 +65,7 @@ def run(
     listen: str | None,
     admin: str | None,
     control: str | None,
+    workers: int | None,
     state_dir: str | None,
     strict: bool,
     watch: bool,
@@ -78,6 +86,7 @@ def run(
         listen=address(listen, "--listen"),
         admin=address(admin, "--admin"),
         control=control,
+        workers=workers,
         state_dir=state_dir or None,
         log_format=log_format,
     )

@@ -12,9 +12,10 @@ from proxy.cli.overrides import Overrides
 from proxy.config.addresses import parse_listen
 from proxy.config.models import Address, Log
 from proxy.errors import ConfigError
-from proxy.hosting import REMEDIES, Host, run_loop
+from proxy.hosting import REMEDIES, Host
 from proxy.logs import Logs
 from proxy.revisions.start import Begun, NotBuilt, begin, begin_again, refusal_of
+from proxy.runtime.loop import run_loop
 from proxy.runtime.told import log_told, told
 
 Started = Callable[[Host], Awaitable[None]]

@@ -52,6 +52,12 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     }
     yield from (f"{name:<12} {value}" for name, value in told.items())
     yield from (f"{name:<12} {why}" for name, why in found["checks"].items() if why != "ok")
+    for one in found["workers"]:
+        counts = f"{one.get('connections', 0)} connections, {one.get('in_flight', 0)} in flight"
+        restarts = f", {one['restarts']} restarts" if one["restarts"] else ""
+        died = f", the last one ended: {one['last_death']}" if one["last_death"] else ""
+        own = f"{one['state']}, pid {one['pid']}, {counts}{restarts}{died}"
+        yield f"{'worker ' + str(one['worker']):<12} {own}"
     for one in found["upstreams"]:
         yield from _upstream(one)
     if found["last_error"]:

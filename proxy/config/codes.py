@@ -237,3 +237,8 @@ class Code(StrEnum):
         "A path looks like a regular expression, and is matched as it is written.",
         "Write '*' at the end or '{name}' for a segment; percent-encode a sign that is meant.",
     )
+    PER_WORKER = (
+        "BG310",
+        "Several workers serve, and each has of its own what the file bounds or keeps once.",
+        "Divide a bound by the number of workers, or keep what all must know outside of them.",
+    )

@@ -6,7 +6,7 @@ Units: seconds (float) for every time, bytes (int) for every size.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 
@@ -99,6 +99,16 @@ class Gateway:
     limits: ServerLimits = ServerLimits()
     timeouts: ServerTimeouts = ServerTimeouts()
     workers: int = 1
+
+    @property
+    def limits_of_one(self) -> ServerLimits:
+        """What one process may hold: workers share connections and requests out, rounded up."""
+        if self.workers == 1:
+            return self.limits
+        limits = self.limits
+        in_flight = limits.in_flight and -(-limits.in_flight // self.workers)
+        connections = -(-limits.connections // self.workers)
+        return replace(limits, connections=connections, in_flight=in_flight)
 
 
 @dataclass(frozen=True, slots=True)

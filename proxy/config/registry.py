@@ -61,6 +61,14 @@ class Registry:
         except (KeyError, ConfigError):
             return None
 
+    def per_worker(self, name: str, use: bool) -> str | None:
+        """Return what each worker keeps by itself of a plugin, None where that is not known."""
+        try:
+            known = self.get(name, use=use)
+        except (KeyError, ConfigError):
+            return None
+        return known.made.per_worker if known.made else known.schema.get("x-per-worker")
+
     def _look_up(self, name: str, *, use: bool) -> Known | ConfigError:
         if not use and name not in self.catalog:
             raise KeyError(name)

@@ -49,6 +49,13 @@ class Plugin:
     An instance may set its own from its options.
     """
 
+    per_worker: ClassVar[str | None] = None
+    """What each worker process keeps by itself, such as "stored answers": `brain check` warns of it.
+
+    A gateway with `workers` has an instance of every entry in each of them, and `/metrics` has the sums
+    of all: of gauges too, but for those whose names end in `_info` or `_timestamp_seconds`.
+    """
+
     def __init__(self, **options: Any) -> None:
         """Take options, already converted by the schema's formats, defaults applied. No I/O."""
 

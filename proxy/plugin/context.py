@@ -200,4 +200,4 @@ class PluginContext(ABC):
 
     @abstractmethod
     def status(self) -> GatewayStatus:
-        """Return what the gateway counts itself."""
+        """Return what the gateway counts itself in this process: each worker its own."""

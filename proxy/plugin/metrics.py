@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from proxy.errors import ConfigError
@@ -64,11 +65,11 @@ class MetricRegistry:
 
         With thousands of routes this takes long enough to be called in a thread.
         """
-        try:
-            encode, content_type = choose_encoder(accept)
-        except (TypeError, ValueError):  # a version that is no number
-            encode, content_type = choose_encoder("")
-        return encode(self._registry), content_type
+        return _encoded(self._registry, accept)
+
+    def families(self) -> list[Metric]:
+        """Return all that is counted now, for a scrape that sums up several processes."""
+        return list(self._registry.collect())
 
     def _get(
         self,
@@ -92,3 +93,27 @@ class MetricRegistry:
             raise ConfigError(f"metric '{name}' can't be made: {error}") from error
         self._labels[name] = labels
         return metric
+
+
+def written(families: Iterable[Metric], accept: str) -> tuple[bytes, str]:
+    """Return what a scrape gets of these families: as `expose`, without a registry."""
+    return _encoded(_Families(list(families)), accept)
+
+
+class _Families(CollectorRegistry):
+    """Families that are there already, where an encoder wants a registry."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        super().__init__()
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        return iter(self._families)
+
+
+def _encoded(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
+    try:
+        encode, content_type = choose_encoder(accept)
+    except (TypeError, ValueError):  # a version that is no number
+        encode, content_type = choose_encoder("")
+    return encode(registry), content_type

@@ -7,13 +7,13 @@ import importlib
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from proxy.config.models import Config
 from proxy.errors import ConfigError, GatewayError
 from proxy.plugin.catalog import Catalog
 from proxy.plugin.context import GatewayStatus, OwnHandler
-from proxy.plugin.dropins import DropInError, namespace, restore
+from proxy.plugin.dropins import DropInError, Namespace, namespace, restore
 from proxy.runtime import serving
 from proxy.runtime.begin import begin
 from proxy.runtime.lag import LoopLag
@@ -39,6 +39,14 @@ PublicPages = Mapping[tuple[str, str], OwnHandler]
 
 RESTART_ONLY = ("listen", "admin", "control", "workers", "state_dir")
 """Keys of `gateway:` that bind something at start; a reload that changes them is refused."""
+
+
+class Prepared(NamedTuple):
+    """A snapshot that was built aside, and what stood in its place `before`."""
+
+    snapshot: Snapshot
+    catalog: Catalog
+    before: Namespace
 
 
 class Gateway(Ledger):
@@ -89,6 +97,13 @@ class Gateway(Ledger):
 
         Raises ConfigError, and what ran before runs on.
         """
+        self.commit(await self.prepare(config))
+
+    async def prepare(self, config: Config) -> Prepared:
+        """Build a snapshot of `config` aside: `commit` or `abort` must follow.
+
+        Raises ConfigError, and nothing is left of it.
+        """
         old = self._snapshot
         if old is not None:
             _refuse_restart_only(old.config, config)
@@ -105,13 +120,22 @@ class Gateway(Ledger):
             restore(before)
             await fresh.close()
             raise
-        self._remember(fresh)
-        self._snapshot = fresh
-        self.catalog = catalog
+        return Prepared(fresh, catalog, before)
+
+    def commit(self, prepared: Prepared) -> None:
+        """Let what was prepared serve from the next request on."""
+        self._remember(prepared.snapshot)
+        old, self._snapshot = self._snapshot, prepared.snapshot
+        self.catalog = prepared.catalog
         self.loaded_at = time.time()
-        self._follow(config)
+        self._follow(prepared.snapshot.config)
         if old is not None:
             self._retired.add(old)
+
+    async def abort(self, prepared: Prepared) -> None:
+        """Take back what was prepared: what runs runs on."""
+        restore(prepared.before)
+        await prepared.snapshot.close()
 
     def _remember(self, fresh: Snapshot) -> None:
         """Have what ends on `fresh` kept for `brain why`, as long as its configuration says."""
@@ -122,7 +146,7 @@ class Gateway(Ledger):
     def _follow(self, config: Config) -> None:
         self._lag.start()
         if self.server is not None:
-            self.server.limits = config.gateway.limits
+            self.server.limits = config.gateway.limits_of_one
             self.server.timeouts = config.gateway.timeouts
             self.server.exempt = self.snapshot.trusted.__contains__
 

@@ -1,7 +1,7 @@
 """Loading in a child process: parsing 10,000 services would stop the loop even from a thread.
 
-The child sends its Config back in pickled pieces, each small enough to be unpickled between two
-turns of the loop. It is our own process, started by us; nobody else can write to its pipe.
+The child sends its Config back in pieces (`packing`). It is our own process, started by us; nobody
+else can write to its pipe.
 """
 
 from __future__ import annotations
@@ -10,32 +10,27 @@ import asyncio
 import json
 import logging
 import os
-import pickle
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import fields
 from typing import Any, BinaryIO
 
 from proxy.config.models import Config
 from proxy.config.texts import FileText
 from proxy.errors import ConfigError
 from proxy.log_lines import BELOW
+from proxy.runtime.packing import assemble, pickled, pieces, unpickled
 from proxy.runtime.told import Refused, Told, told
 from proxy.tasks import Tasks
 from proxy.text import printable
 
 log = logging.getLogger("brain.reload")
 
-PIECE = 200
-"""Most services, routes or upstreams in one pickle: a millisecond or two to unpickle."""
-
 TIMEOUT = 120.0
 LONGEST = 8 * 1024
 """Bytes that are kept of what the child writes, the last ones."""
 
 _LENGTH = 4
-_SLICED = ("entries", "upstreams", "services", "routes")
 
 
 async def load_in_child(
@@ -57,7 +52,7 @@ async def load_in_child(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        env=environment_of_child(),
     )
     tasks = Tasks()
     said = tasks.spawn(_log_what_it_writes(child), name="loading: stderr")
@@ -81,6 +76,11 @@ async def load_in_child(
         await tasks.cancel()
 
 
+def environment_of_child() -> dict[str, str]:
+    """Return this process's environment, with what a child needs to import the same modules."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+
 async def _log_what_it_writes(child: asyncio.subprocess.Process) -> str:
     """Log all of it as one record and return its last line: of a traceback, the error."""
     assert child.stderr is not None
@@ -100,6 +100,11 @@ async def _death(child: asyncio.subprocess.Process) -> str:
             code = await child.wait()
     except TimeoutError:
         return "it broke off"
+    return ending(code)
+
+
+def ending(code: int) -> str:
+    """Return what a child's exit code tells in words."""
     return f"exit status {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
 
 
@@ -110,41 +115,26 @@ async def _converse(
     assert child.stdout is not None
     child.stdin.write(json.dumps(asked).encode())
     child.stdin.close()
-    pieces = _pieces(child.stdout)
-    head: dict[str, Any] = await anext(pieces)
-    found: list[Told] = head.pop("told")
+    items = _items(child.stdout)
+    head: dict[str, Any] = await anext(items)
+    found: list[Told] = head["told"]
     if "error" in head:
         summary = head["error"].rpartition("\n")[2]
         raise Refused(head["error"], found, summary=summary, files=head["files"])
-    parts: dict[str, list[Any]] = {name: [] for name in _SLICED}
-    async for name, items in pieces:
-        parts[name].extend(items)
-    head.update((name, tuple(items)) for name, items in parts.items())
-    return Config(**head), found
+    return await assemble(items), found
 
 
-async def _pieces(stream: asyncio.StreamReader) -> AsyncIterator[Any]:
+async def _items(stream: asyncio.StreamReader) -> AsyncIterator[Any]:
     while length := int.from_bytes(await stream.readexactly(_LENGTH)):
-        raw = await stream.readexactly(length)
-        yield pickle.loads(raw)  # noqa: S301  written by our own child
+        yield unpickled(await stream.readexactly(length))
         await asyncio.sleep(0)
 
 
 # -- the child
 
 
-def _send(pipe: BinaryIO, item: Any) -> None:
-    raw = pickle.dumps(item, protocol=pickle.HIGHEST_PROTOCOL)
+def _send(pipe: BinaryIO, raw: bytes) -> None:
     pipe.write(len(raw).to_bytes(_LENGTH) + raw)
-
-
-def _send_config(pipe: BinaryIO, config: Config, found: list[Told]) -> None:
-    whole = {f.name: getattr(config, f.name) for f in fields(Config) if f.name not in _SLICED}
-    _send(pipe, {"told": found, **whole})
-    for name in _SLICED:
-        items = getattr(config, name)
-        for at in range(0, len(items), PIECE):
-            _send(pipe, (name, items[at : at + PIECE]))
 
 
 def _own_pipe() -> BinaryIO:
@@ -167,9 +157,12 @@ def child() -> None:
         )
         found = told(loaded.diagnostics)
         if loaded.config is None:
-            _send(pipe, {"error": loaded.render(), "told": found, "files": loaded.files})
+            head = {"error": loaded.render(), "told": found, "files": loaded.files}
+            _send(pipe, pickled(head))
         else:
-            _send_config(pipe, loaded.config, found)
+            _send(pipe, pickled({"told": found}))
+            for piece in pieces(loaded.config):
+                _send(pipe, piece)
         pipe.write(bytes(_LENGTH))
 
 

@@ -10,16 +10,14 @@ from typing import NamedTuple
 from proxy.config.models import Config
 from proxy.config.texts import Kept
 from proxy.errors import ConfigError
-from proxy.runtime.gateway import Gateway
+from proxy.runtime.crew import Crew
 from proxy.runtime.loading import load_in_child
 from proxy.runtime.slices import collector_paused
-from proxy.runtime.sources import Sources
 from proxy.runtime.told import Refused, log_told
 
 log = logging.getLogger("brain.reload")
 
 Adjust = Callable[[Config], Config]
-Prepare = Callable[[Config], Callable[[], None]]
 Look = Callable[[], Awaitable[object]]
 Accepted = Callable[[str, Kept | None, bool], Awaitable[None]]
 
@@ -37,36 +35,29 @@ class Outcome(NamedTuple):
 
 
 class Reloader:
-    """Reloads a gateway from its files. `adjust` puts the command line's settings over the file's.
+    """Reloads a crew from its files. `adjust` puts the command line's settings over the file's.
 
-    `prepare` is called with each new configuration before the swap and may raise ConfigError; what
-    it returns is called after the swap and may not fail. `look` is awaited before each load and
-    returns what is in the files, None where nobody knows. `accepted` is awaited after each load that
-    was not refused, with its cause, the kept revision that it was of, and whether there was a swap.
-    `tried` are the files of the last load if it was refused, and those that a kept revision runs
-    instead of: whoever mends one of them wants it loaded; so it is with `tried_folders`.
+    `look` is awaited before each load and returns what is in the files, None where nobody knows.
+    `accepted` is awaited after each load that was not refused, with its cause, the kept revision that
+    it was of, and whether there was a swap. `tried` are the files of the last load if it was refused,
+    and those that a kept revision runs instead of: whoever mends one of them wants it loaded; so it
+    is with `tried_folders`.
     """
 
     def __init__(
-        self, gateway: Gateway, files: Sequence[str], environment: Mapping[str, str], adjust: Adjust
+        self, crew: Crew, files: Sequence[str], environment: Mapping[str, str], adjust: Adjust
     ) -> None:
-        self._gateway = gateway
+        self._crew = crew
         self.files = tuple(files)
         self._environment = dict(environment)
         self._adjust = adjust
-        self._sources = Sources(lambda: gateway.catalog)
         self._lock = asyncio.Lock()
         self._seen: object = None
         self._outcome = Outcome(None)
-        self.prepare: Prepare = _nothing
         self.look: Look = _nowhere
         self.accepted: Accepted = _nobody
         self.tried: tuple[str, ...] = ()
         self.tried_folders: tuple[str, ...] = ()
-
-    async def note_sources(self) -> None:
-        """Remember the plugins' source files as those of what runs."""
-        await asyncio.to_thread(self._sources.note, self._gateway.snapshot.config.entries)
 
     async def reload(
         self, cause: str, *, if_changed: bool = False, kept: Kept | None = None
@@ -88,15 +79,14 @@ class Reloader:
             return self._outcome
 
     async def _notes(self) -> tuple[str, ...]:
-        entries = self._gateway.snapshot.config.entries
-        changed = await asyncio.to_thread(self._sources.changed, entries)
+        changed = await self._crew.notes()
         notes = tuple(f"plugin '{name}' changed on disk: restart to run it" for name in changed)
         for note in notes:
             log.warning("%s", note)
         return notes
 
     async def _reload(self, cause: str, if_changed: bool, kept: Kept | None) -> Outcome:
-        before = self._gateway.snapshot.config
+        before = self._crew.config
         try:
             changed, built = await self._load_and_swap(if_changed, kept)
         except ConfigError as error:
@@ -105,14 +95,14 @@ class Reloader:
             message = f"the reload failed: {type(error).__name__}: {error}"
             return self._refused(cause, ConfigError(message), kept, bug=error)
         self._remember(before, kept)
-        revision = self._gateway.snapshot.revision[:12]
+        revision = self._crew.config.revision[:12]
         if changed:
             log.info("reloaded (%s): revision %s", cause, revision)
         else:
             how = "built anew, " if built else ""
             log.info("nothing changed (%s): %srevision %s", cause, how, revision)
-        if built or self._gateway.last_error is not None:
-            self._gateway.count_reload(None)
+        if built or self._crew.ledger.last_error is not None:
+            self._crew.ledger.count_reload(None)
         await self.accepted(cause, kept, built)
         return Outcome(None, changed)
 
@@ -130,17 +120,14 @@ class Reloader:
         files, texts = (self.files, None) if kept is None else (kept.files, kept.texts)
         with collector_paused():
             loaded, warnings = await load_in_child(files, self._environment, texts)
-            running = self._gateway.snapshot.config
+            running = self._crew.config
             changed = loaded.revision != running.revision
             if not changed and if_changed and _written(loaded) == _written(running):
                 return False, False
             if changed:
                 log_told(log, warnings)
-            config = self._adjust(loaded)
-            commit = self.prepare(config)
-            await self._gateway.apply(config)
-            commit()
-        await self.note_sources()
+            await self._crew.prepare(self._adjust(loaded))
+            await self._crew.commit()
         return changed, True
 
     def _refused(
@@ -153,15 +140,15 @@ class Reloader:
         text = str(error) + (f"\n{error.hint}" if error.hint else "")
         if kept is not None:
             # The files are as good as before, and who asked for it has the answer.
-            self._tell(cause, error, bug or _bug_behind(error))
+            self._tell(cause, error, bug or bug_behind(error))
             return Outcome(text)
-        if text == self._gateway.last_error:
+        if text == self._crew.ledger.last_error:
             log.error("reload (%s) refused for the same reasons as the last one", cause)
         else:
-            self._tell(cause, error, bug or _bug_behind(error))
+            self._tell(cause, error, bug or bug_behind(error))
         if isinstance(error, Refused):
             self.tried = error.files
-        self._gateway.count_reload(text)
+        self._crew.ledger.count_reload(text)
         return Outcome(text)
 
     def _tell(self, cause: str, error: ConfigError, bug: BaseException | None) -> None:
@@ -179,7 +166,7 @@ class Reloader:
         )
 
 
-def _bug_behind(error: ConfigError) -> BaseException | None:
+def bug_behind(error: ConfigError) -> BaseException | None:
     """Return what a plugin did not raise on purpose: whoever mends it needs the traceback."""
     cause = error.__cause__
     return None if isinstance(cause, ConfigError | ValueError) else cause
@@ -188,10 +175,6 @@ def _bug_behind(error: ConfigError) -> BaseException | None:
 def _written(config: Config) -> tuple[object, ...]:
     """What is kept of the files besides their meaning: what /config shows, what is watched."""
     return config.effective, config.watched, config.watched_folders
-
-
-def _nothing(_config: Config) -> Callable[[], None]:
-    return lambda: None
 
 
 async def _nowhere() -> None:

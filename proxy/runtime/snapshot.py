@@ -64,7 +64,7 @@ class Snapshot:
         self.pages = self._own_pages.found
         self.serving: dict[ClientConnection, Exchange] = {}
         self.note: Callable[[Exchange], None] | None = None
-        self.most = most_in_flight(config.gateway.limits)
+        self.most = most_in_flight(config.gateway.limits_of_one)
         self.certificate_expires: float | None = None
         self._shared = shared
         self._services: dict[str, tuple[ServiceSpec, Upstream]] = {}

@@ -59,6 +59,50 @@ def asked_for(query: Mapping[str, str]) -> dict[str, Any]:
     return {"last": last, "failed": query.get("failed") == "1", "route": query.get("route")}
 
 
+def why_of_all(answers: list[Told], _asked: Mapping[str, str]) -> Told:
+    """Tell what several processes tell of the same id: each has its own exchanges."""
+    if len(answers) == 1:
+        return answers[0]
+    found = [each for one in answers for each in (one["exchange"], *one["earlier"]) if each]
+    found.sort(key=_moment_of_end, reverse=True)
+    return {
+        "exchange": found[0] if found else None,
+        "earlier": found[1:],
+        "kept": _kept_by_all([one["kept"] for one in answers]),
+    }
+
+
+def recent_of_all(answers: list[Told], asked: Mapping[str, str]) -> Told:
+    """Tell of the last exchanges of several processes, as one would of its own."""
+    if len(answers) == 1:
+        return answers[0]
+    found = [each for one in answers for each in one["exchanges"]]
+    found.sort(key=_moment_of_end, reverse=True)
+    return {
+        "exchanges": found[: asked_for(asked)["last"]],
+        "kept": _kept_by_all([one["kept"] for one in answers]),
+    }
+
+
+def _moment_of_end(one: Told) -> float:
+    return datetime.fromisoformat(one["time"]).timestamp() + float(one["ms"]["total"]) / 1000
+
+
+def _kept_by_all(kept: list[Told]) -> Told:
+    def ring(name: str) -> Told:
+        since = [one[name]["since"] for one in kept if one[name]["since"] is not None]
+        return {
+            "count": sum(one[name]["count"] for one in kept),
+            "since": min(since, default=None),
+        }
+
+    return {
+        "keep": sum(one["keep"] for one in kept),
+        "last": ring("last"),
+        "notable": ring("notable"),
+    }
+
+
 def _known(gateway: Gateway) -> Iterator[Kept]:
     yield from map(kept_of, gateway.under_way())
     yield from gateway.recent

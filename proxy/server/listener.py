@@ -8,6 +8,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Iterator
+from typing import Any
 
 from proxy.config.models import Address, ListenerTls
 from proxy.errors import ConfigError
@@ -24,6 +25,39 @@ HANDSHAKE = 0.2
 
 def bind(address: Address, key: str) -> socket.socket:
     """Return a listening socket. Raises ConfigError, naming the key that asked for the address."""
+    return _listening(address, key, *_resolved(address, key))
+
+
+def bind_group(address: Address, key: str, count: int) -> list[socket.socket]:
+    """Return `count` listening sockets of one address, among which the kernel shares connections out.
+
+    Raises ConfigError, naming the key that asked for the address, also where the system has no
+    SO_REUSEPORT.
+    """
+    if not hasattr(socket, "SO_REUSEPORT"):
+        raise ConfigError(
+            "gateway.workers: this system has no SO_REUSEPORT", hint="set gateway.workers to 1"
+        )
+    family, kind, where = _resolved(address, key)
+    # It shares with nobody, and so finds a gateway that listens there already: two groups on one
+    # port would share its connections out between them. It holds the port of a 0 for the others.
+    with _bound(address, key, family, kind, where) as probe:
+        where = (where[0], probe.getsockname()[1], *where[2:])
+        made: list[socket.socket] = []
+        try:
+            while len(made) < count:
+                made.append(_listening(address, key, family, kind, where, socket.SO_REUSEPORT))
+        except ConfigError:
+            for sock in made:
+                sock.close()
+            raise
+    return made
+
+
+Where = tuple[Any, ...]
+
+
+def _resolved(address: Address, key: str) -> tuple[int, int, Where]:
     try:
         found = socket.getaddrinfo(
             address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -31,16 +65,38 @@ def bind(address: Address, key: str) -> socket.socket:
     except OSError as error:
         raise ConfigError(f"{key}: can't resolve '{address.host}': {error.strerror}") from None
     family, kind, _, _, where = found[0]
+    return family, kind, where
+
+
+def _bound(
+    address: Address, key: str, family: int, kind: int, where: Where, *options: int
+) -> socket.socket:
     sock = socket.socket(family, kind)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for option in (socket.SO_REUSEADDR, *options):
+            sock.setsockopt(socket.SOL_SOCKET, option, 1)
         sock.bind(where)
+    except OSError as error:
+        sock.close()
+        raise _not_had(address, key, error) from None
+    return sock
+
+
+def _listening(
+    address: Address, key: str, family: int, kind: int, where: Where, *options: int
+) -> socket.socket:
+    sock = _bound(address, key, family, kind, where, *options)
+    try:
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
-        raise ConfigError(f"{key}: can't listen on {address}: {_reason(error)}") from None
+        raise _not_had(address, key, error) from None
     sock.setblocking(False)
     return sock
+
+
+def _not_had(address: Address, key: str, error: OSError) -> ConfigError:
+    return ConfigError(f"{key}: can't listen on {address}: {_reason(error)}")
 
 
 def _reason(error: OSError) -> str:
@@ -131,6 +187,10 @@ class Listener:
         await asyncio.sleep(0)
         # One that is slow with its handshake must not keep the others waiting.
         await asyncio.gather(*map(self._adopt, self._queued()))
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the socket, also of one that was never started."""
         self._spare.close()
 
     def _queued(self) -> Iterator[socket.socket]:

@@ -18,8 +18,8 @@ MakeUpstream = Callable[[Script], Awaitable[RawUpstream]]
 SETTINGS = "  shutdown: {{grace: {grace}, drain: {drain}}}\n  limits: {{per_address: 4096}}\n"
 
 
-@pytest.fixture
-async def start(tmp_path: Path) -> AsyncIterator[Start]:
+@pytest.fixture(params=[1, 2], ids=["alone", "workers"])
+async def start(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Start]:
     """Start a gateway process for one service: `await start(url, grace="0s", drain="2s")`."""
     started: list[GatewayProcess] = []
 
@@ -28,7 +28,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             GatewayProcess,
             tmp_path,
             f'services:\n  echo: {{upstream: "{url}", public: true}}\n',
-            "--no-watch",
+            *("--no-watch", "--workers", str(request.param)),
             settings=SETTINGS.format(grace=grace, drain=drain),
         )
         started.append(process)

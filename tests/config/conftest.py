@@ -71,6 +71,7 @@ class Headers(Plugin):
 
 class Limit(Plugin):
     stage = Stage.GUARD
+    per_worker = "counts of callers"
     schema: ClassVar[Mapping[str, Any]] = options(
         rate={"type": "string", "format": "rate"},
         share={"type": "string", "format": "percent"},

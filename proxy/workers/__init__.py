@@ -1,0 +1,1 @@
+"""Several processes that serve one address: their parent, and what each of them is."""
