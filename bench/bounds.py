@@ -49,6 +49,9 @@ ROUTES = Bound("10,000 services: CPU per request ÷ that of 10", 1.20)
 CACHE = Bound("small GET from `cache`: CPU per request ÷ that of a forwarded one", 0.80)
 WORKERS = Bound("2 workers: CPU per request ÷ one process's", 1.10)
 WORKERS_GAIN = Bound("2 workers: time per request ÷ one process's (1.7 times as many: 0.59)", 0.59)
+HOLDS = Bound(
+    "small GET with balance, health, breaker and budget ÷ that with one plain target", 1.08
+)
 CHAIN = Bound("a plugin that does nothing", 1.5, "µs")
 DOWN = Bound("1 GiB down: growth of resident memory", 10, "MiB")
 UP = Bound("1 GiB up: growth of resident memory", 10, "MiB")
@@ -58,4 +61,7 @@ CHECK_OPTIONS = Bound("`brain check`, 10,000 services with options", 10, "s")
 STALL = Bound("reload of 10,000 services: longest stop of the loop", 50, "ms")
 READY = Bound("shipped file: start to ready", 0.6, "s")
 READY_MEMORY = Bound("shipped file: resident memory when ready", 60, "MiB")
+HANGING = (
+    "p99 beside hanging requests ÷ its median without them"  # its limit is the run's own noise
+)
 LOST = Bound("reloads and SIGTERM under load: requests lost", 0, "requests")

@@ -8,12 +8,17 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.process import LOAD_CORES, Process, accepts, free_port
+from bench.process import LOAD_CORES, Process, accepts, free_ports
 from bench.settings import Settings
+
+_PORTS = 3  # of one upstream process: as targets they cost it what one port does
 
 
 class Lab:
-    """A context manager: inside, the upstream answers; after it, no process and no file is left."""
+    """A context manager: inside, the upstream answers; after it, no process and no file is left.
+
+    It listens on each of ``upstreams``; ``upstream`` is the first of them.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -22,14 +27,15 @@ class Lab:
     def __enter__(self) -> Lab:
         temporary = tempfile.TemporaryDirectory(prefix="brain-bench-", ignore_cleanup_errors=True)
         self.folder = Path(self._stack.enter_context(temporary))
-        self.upstream = free_port()
+        self.upstreams = free_ports(_PORTS)
+        self.upstream = self.upstreams[0]
         server = Process(
-            [sys.executable, "-m", "bench.upstream", str(self.upstream)],
+            [sys.executable, "-m", "bench.upstream", *map(str, self.upstreams)],
             self.folder / "upstream.log",
             cores=LOAD_CORES,
         )
         self._stack.enter_context(server)
-        server.wait_until(lambda: accepts(self.upstream))
+        server.wait_until(lambda: all(map(accepts, self.upstreams)))
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 API_KEY = "bench-key"  # opens nothing but the bench's own gateway
@@ -34,6 +35,33 @@ def one_service(upstream: int) -> str:
     public: true
     limits: {{request_body: 2GiB}}
 """
+
+
+def guarded_service(upstreams: Sequence[int]) -> str:
+    """The same, balanced over targets that are checked, judged by their answers, and tried again."""
+    targets = ", ".join(f"http://127.0.0.1:{port}" for port in upstreams)
+    return f"""services:
+  api:
+    upstream:
+      targets: [{targets}]
+      balance: least-requests
+      health: {{path: /json, interval: 1s, timeout: 1s}}
+      outliers: true
+      breaker: true
+    retry: {{attempts: 2, statuses: [502, 503, 504], budget: 20%}}
+    public: true
+    limits: {{request_body: 2GiB}}
+"""
+
+
+def hanging_beside(upstream: int, hanging: int, most: int) -> str:
+    """One service like that of ``one_service``, and one that ``most`` requests may hang in."""
+    beside = f"""  hanging:
+    upstream: {{url: "http://127.0.0.1:{hanging}", concurrent: {most}}}
+    timeouts: {{response: 1h}}
+    public: true
+"""
+    return one_service(upstream) + beside
 
 
 def _api_key() -> str:

@@ -28,6 +28,7 @@ class Settings:
     reloads_timed: int = 20
     reloads_under_load: int = 200
     idle_connections: int = 1000
+    hanging: int = 1000
     services: int = 10_000
 
 

@@ -1,4 +1,4 @@
-"""The server behind every proxy: fast, and not counted. ``python -m bench.upstream PORT``.
+"""The server behind every proxy: fast, and not counted. ``python -m bench.upstream PORT…``.
 
 ==================  ==============================================================
 ``/json``           95 bytes of JSON
@@ -8,6 +8,8 @@
 ``/chunked?size=N`` N bytes in chunks
 ``/sink``           ``{"received": N}`` after reading and dropping the request's body
 ``/mark/…``         its own path: tells which revision of a file forwarded the request
+``/hang``           nothing, ever
+``/hanging``        the number of connections on which ``/hang`` was asked and which are still open
 ==================  ==============================================================
 """
 
@@ -16,8 +18,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, cast
 
 import httptools
 import uvloop
@@ -64,6 +66,8 @@ def _chunked(size: int) -> Iterator[bytes | memoryview]:
 class UpstreamProtocol(asyncio.Protocol):
     """One connection. Requests come one after another; nobody here pipelines."""
 
+    hanging: ClassVar[set[UpstreamProtocol]] = set()
+
     def __init__(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
         self._url = b""
@@ -76,6 +80,9 @@ class UpstreamProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # A cast, because uvloop's transports do not derive from asyncio's.
         self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.hanging.discard(self)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -114,6 +121,12 @@ class UpstreamProtocol(asyncio.Protocol):
             return iter([_head(len(counted)) + counted])
         if path.startswith(b"/mark/"):
             return iter([_head(len(path), b"text/plain") + path])
+        if path == b"/hang":
+            self.hanging.add(self)
+            return iter(())
+        if path == b"/hanging":
+            counted = b"%d" % len(self.hanging)
+            return iter([_head(len(counted), b"text/plain") + counted])
         return iter([_MISSING])
 
     def _pump(self) -> None:
@@ -129,13 +142,15 @@ class UpstreamProtocol(asyncio.Protocol):
         self._pump()
 
 
-async def serve(port: int) -> None:
+async def serve(ports: Sequence[int]) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(UpstreamProtocol, "127.0.0.1", port, backlog=2048)
+    servers = [
+        await loop.create_server(UpstreamProtocol, "127.0.0.1", port, backlog=2048)
+        for port in ports
+    ]
     gc.freeze()
-    async with server:
-        await server.serve_forever()
+    await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1])))
+    uvloop.run(serve([int(port) for port in sys.argv[1:]]))

@@ -40,6 +40,7 @@ def begin(snapshot: Snapshot, connection: ClientConnection, request: Request) ->
     Nothing is raised: what can't be routed gets the chain that answers with its error.
     """
     started = perf_counter()
+    method = request.method
     try:
         # 1. the target in origin-form, and the authority that was asked for
         target = request.target
@@ -50,10 +51,10 @@ def begin(snapshot: Snapshot, connection: ClientConnection, request: Request) ->
         # 2. who came, as it is believed
         caller = _caller(snapshot, connection, request, host)
         # 3. the route
-        found: Found | None = snapshot.router.known(request.method, raw_path)
+        found: Found | None = snapshot.router.known(method, raw_path)
         if found is None:
             path = paths.canonical(raw_path) if raw_path != "*" else raw_path
-            page = snapshot.pages.get((request.method, path))
+            page = snapshot.pages.get((method, path))
             if page is not None:
                 _own_page(snapshot, connection, request, path, caller[0], started)
                 return page
@@ -167,10 +168,9 @@ def _routed(
     request.route = route
     prefix = request.prefix = outer + candidate.prefix if spec.strip else outer
     request.forwarded_lines = connection.forwarded(chain, client, prefix, hops)
-    outgoing = Outgoing(request.method, "", fields)
-    request.attach(
-        Exchange(route, client, outgoing, request.method, path, started, candidate.prefix)
-    )
+    method = request.method
+    outgoing = Outgoing(method, "", fields)
+    request.attach(Exchange(route, client, outgoing, method, path, started, candidate.prefix))
     if sent_path is None:
         sent_path = _rewritten(request, candidate, raw_path)
     outgoing.aim(sent_path + query if query else sent_path)

@@ -31,6 +31,9 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 PAUSE = 0.05
 """Seconds before the same target is asked a second time; each further pause is twice as long."""
 
+LEAST = 0.01
+"""Seconds that one more try must have: nobody answers sooner, and timers are no more exact."""
+
 AGAIN = frozenset({"connect", "stale-connection", "reset", "status", "per-try-timeout"})
 """The words of `Attempt.again` after which another try follows."""
 
@@ -55,16 +58,18 @@ async def again(
     word = why_again(error, request, attempt, body, lease)
     stale = _is_stale(error, attempt, lease)
     lease.let_go(error, stale=stale)
-    word = attempt.again = _allowed(word, lease, route)
-    if word not in AGAIN:
-        _give_up(error)
     patience = _patience(lease, attempt, exchange, route)
-    if patience <= 0:
-        attempt.again = "too-late"
+    word = attempt.again = _allowed(word, lease, route, len(lease.tried), patience)
+    if word not in AGAIN:
         _give_up(error)
     target = _next(lease, request, error)
     if target in lease.tried and not stale:
-        await asyncio.sleep(PAUSE * 2 ** (len(lease.tried) - 1) * random.uniform(0.5, 1.0))  # noqa: S311
+        pause = PAUSE * 2 ** (len(lease.tried) - 1) * random.uniform(0.5, 1.0)  # noqa: S311
+        patience = _patience(lease, attempt, exchange, route, pause)
+        if patience < LEAST:
+            attempt.again = "too-late"
+            _give_up(error)
+        await asyncio.sleep(pause)
     _count(lease, attempt, word)
     forget_frames(error)
     return target, patience
@@ -80,14 +85,12 @@ async def again_after(
     if word == "status" and pause > route.retry.wait:
         word = "too-late"
     lease.status = attempt.status = head.status
-    if word == "status":
-        attempt.end = perf_counter() - exchange.started
-        word = _allowed(word, lease, route, tries=len(lease.tried) + 1)
-    patience = _patience(lease, attempt, exchange, route) - pause
-    attempt.again = word if patience > 0 else "too-late"
+    ended = perf_counter() - exchange.started
+    patience = _patience(lease, attempt, exchange, route, pause)
+    attempt.again = _allowed(word, lease, route, len(lease.tried) + 1, patience)
     if attempt.again != "status":
-        attempt.end = None
         return None
+    attempt.end = ended
     attempt.head = attempt.end
     lease.let_go()
     await asyncio.sleep(pause)
@@ -161,13 +164,17 @@ def _is_whole(body: Body) -> bool:
     return body is None or isinstance(body, bytes) or (isinstance(body, Replay) and body.whole)
 
 
-def _allowed(word: str | None, lease: Lease, route: Route, tries: int | None = None) -> str | None:
+def _allowed(
+    word: str | None, lease: Lease, route: Route, tries: int, patience: float
+) -> str | None:
     """Return `word`, or the one that says why there are no more tries."""
     if word not in AGAIN:
         return word
     retry = route.retry
-    if (len(lease.tried) if tries is None else tries) >= retry.attempts:
+    if tries >= retry.attempts:
         return "attempts"
+    if patience < LEAST:
+        return "too-late"
     if word not in _UNCOUNTED and not lease.upstream.budget.spend(retry):
         return "budget"
     return word
@@ -181,13 +188,18 @@ def keeps_body(exchange: Exchange, retry: Retry) -> bool:
 # -- when
 
 
-def _patience(lease: Lease, attempt: Attempt, exchange: Exchange, route: Route) -> float:
-    """Return how long the next try may take: all of them end when the first one would have to."""
+def _patience(
+    lease: Lease, attempt: Attempt, exchange: Exchange, route: Route, pause: float = 0.0
+) -> float:
+    """Return how long the next try may take, which begins in `pause` seconds.
+
+    All of them end when the first one would have to.
+    """
     now = perf_counter() - exchange.started
     if lease.until is None:
         sent = now if attempt.sent is None else attempt.sent
         lease.until = sent + route.timeouts.response
-    return min(route.patience, lease.until - now)
+    return min(route.patience, lease.until - now - pause)
 
 
 def retry_after(head: Head) -> float:

@@ -33,6 +33,8 @@ class Request(web.BaseRequest):
     aiohttp's own body readers hang under `Expect: 100-continue`, cap at 1 MiB and leave the
     forwarder an empty stream; so they raise here, and name the way that works.
 
+    `target` and `fields` are the request target and the raw header fields as they were sent.
+
     What stands beside aiohttp's attributes is the gateway's own record of this request; defaults
     are on the class, since most requests change few. `route` is the runtime's route, None where no
     route took the request; `prefix` the public prefix that was stripped; `forwarded_lines` the
@@ -76,20 +78,22 @@ class Request(web.BaseRequest):
         self._message = message
         self._protocol = connection
         self._payload = payload
-        self._headers = message.headers
-        self._method = message.method
-        self._version = message.version
+        self._headers = headers = message.headers
+        self._method = method = message.method
+        self._version = version = message.version
         self._rel_url = message.url
         # aiohttp's cached properties look here first: these are asked for on every request.
-        self._cache = {
-            "method": message.method,
-            "version": message.version,
-            "headers": message.headers,
-        }
+        self._cache = {"method": method, "version": version, "headers": headers}
         self._state = {}
+        self.target = message.path
+        self.fields = message.raw_headers
         self.keep = not message.should_close
         self.uploads = payload is not EMPTY_PAYLOAD
         self.upgrading = bool(message.upgrade)
+        # Read for every request: what only the class has takes several times as long to find.
+        self.refused = None
+        self.tunnel = None
+        self.upgrade = self.wants_trailers = False
 
     # aiohttp's constructor asks the transport for these three; hardly a request ever needs them.
 
@@ -119,16 +123,6 @@ class Request(web.BaseRequest):
     def tasks(self) -> Tasks:
         """Where work that belongs to this request runs."""
         return self.connection.tasks
-
-    @property
-    def target(self) -> str:
-        """The request target as it was sent."""
-        return self._message.path
-
-    @property
-    def fields(self) -> tuple[tuple[bytes, bytes], ...]:
-        """The raw header fields as they were sent."""
-        return self._message.raw_headers
 
     @property
     def chunked(self) -> bool:

@@ -25,6 +25,20 @@ class Connection(AnswerReader):
     tells, once the body is complete, whether another exchange may follow.
     """
 
+    __slots__ = (
+        "_drain_waiter",
+        "_finishing",
+        "_on_tunnel_end",
+        "_stall_seconds",
+        "_stalled_at",
+        "_write_paused",
+        "born",
+        "idle_since",
+        "on_closed",
+        "on_writable",
+        "uses",
+    )
+
     def __init__(self, loop: asyncio.AbstractEventLoop, label: str = "") -> None:
         super().__init__(loop, label)
         self.born = self.idle_since = monotonic()
@@ -52,7 +66,9 @@ class Connection(AnswerReader):
     @property
     def reusable(self) -> bool:
         """Whether the exchange ended so that another may follow on this connection."""
-        return self.complete and self.keep and not self.closed and self._error is None
+        transport = self.transport
+        ended = transport is None or transport.is_closing()
+        return self.complete and self.keep and not ended and self._error is None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # asyncio gives the base class

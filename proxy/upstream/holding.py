@@ -31,10 +31,30 @@ class BodyReader(asyncio.Protocol, ABC):
 
     `keep` tells whether the framing leaves the connection fit for another exchange, `complete`
     whether the answer is whole, `upgraded` whether bytes now pass as they are.
+
+    Slots: a connection has more attributes than CPython keeps beside an instance, and is touched
+    too often for a dict.
     """
 
-    transport: asyncio.Transport | None = None
-    busy = False
+    __slots__ = (
+        "_body_waiter",
+        "_chunks",
+        "_deadline",
+        "_error",
+        "_expiry",
+        "_held",
+        "_idle_timeout",
+        "_loop",
+        "_reading_paused",
+        "_sink",
+        "body_received",
+        "busy",
+        "complete",
+        "keep",
+        "label",
+        "transport",
+        "upgraded",
+    )
 
     # Of one exchange: set by `_reset`, in one place and one call for all of a connection's classes.
     complete: bool
@@ -48,6 +68,8 @@ class BodyReader(asyncio.Protocol, ABC):
     def __init__(self, loop: asyncio.AbstractEventLoop, label: str) -> None:
         self._loop = loop
         self.label = label
+        self.transport: asyncio.Transport | None = None
+        self.busy = False
         self._deadline = Deadline(loop, self._expired)
         self._body_waiter: asyncio.Future[None] | None = None
         self._sink: Sink | None = None

@@ -120,9 +120,15 @@ class Upstream:
     def reuse(self, target: Target) -> Connection | None:
         """Return the target's most recent idle connection that is still good, or None."""
         idle = target.idle
+        if not idle:
+            return None
+        oldest = monotonic() - self._keepalive
         while idle:
             connection = idle.pop()
-            if not connection.closed and monotonic() - connection.idle_since < self._keepalive:
+            transport = connection.transport
+            # What `closed` says, without the call of a property.
+            ended = transport is None or transport.is_closing()
+            if connection.idle_since > oldest and not ended:
                 return connection
             connection.close()
         return None

@@ -26,6 +26,23 @@ Informational = Callable[[int, list[Field]], None]
 class AnswerReader(BodyReader):
     """Reads one answer at a time; a `Connection` is one that can also send."""
 
+    __slots__ = (
+        "_arriving",
+        "_body_seen",
+        "_bounds",
+        "_fields",
+        "_framing_seen",
+        "_head",
+        "_head_waiter",
+        "_informational",
+        "_method",
+        "_parser",
+        "_reason",
+        "_remaining",
+        "_upgrade_asked",
+        "trailers",
+    )
+
     def __init__(self, loop: asyncio.AbstractEventLoop, label: str) -> None:
         self._parser: httptools.HttpResponseParser | None = None
         self._method = "GET"

@@ -20,6 +20,7 @@ from proxy.plugin.catalog import Catalog
 from proxy.server import listener
 from tests.functional import plugins_for_tests, probe
 from tests.functional.doctorkit import Answers, Doctor, Make, Service
+from tests.functional.faultkit import Backend, backends
 from tests.functional.kit import Gateway, RawUpstream, RecordingUpstream, Script
 from tests.functional.plugins_for_tests import Behaviour, Setup
 
@@ -79,6 +80,13 @@ async def service() -> AsyncIterator[Make]:
 def doctor(tmp_path: Path) -> Doctor:
     """Looks at the upstreams of files in a folder of its own."""
     return Doctor(tmp_path)
+
+
+@pytest.fixture
+async def three() -> AsyncIterator[list[Backend]]:
+    """Run three targets that misbehave on command: a, b and c."""
+    async with backends(3) as made:
+        yield made
 
 
 @pytest.fixture

@@ -1,23 +1,21 @@
-"""What the tests of faults share: targets that misbehave on command, and a steady load.
+"""What the tests of faults share: targets that misbehave on command, real servers each.
 
-A `Backend` is a real server that keeps its port over kills and restarts. A `Load` is a few clients
-on keep-alive connections that ask at an even pace and write down how each request ended.
+A `Backend` keeps its port over kills and restarts.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 import struct
 import textwrap
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from time import perf_counter
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 from proxy.upstream.pool import Upstream
-from tests.functional.kit import Gateway, RawClient, request
+from tests.functional import probe
+from tests.functional.kit import Gateway, Reply
 
 PATH = "/api/brain/s/x"
 _AT_ONCE = struct.pack("ii", 1, 0)
@@ -27,7 +25,8 @@ class Backend:
     """One target. `mode` says how it answers, from the next request on:
 
     ok · reset (before the head) · half (a head, half of a body, then reset) · hang (never) ·
-    slow (in `delay` seconds) · a number (that status). `/health` answers `health`, without a count.
+    slow (in `delay` seconds) · stream (events without end) · hint (a 103, then reset) · a number
+    (that status) · 503 in parts (its body comes later). `/health` answers `health`, without a count.
     """
 
     def __init__(self, name: str, address: str = "127.0.0.1", port: int = 0) -> None:
@@ -116,10 +115,16 @@ class Backend:
 
     async def _answer(self, writer: asyncio.StreamWriter, head: bytes) -> None:
         mode = self.mode
-        if mode == "reset":
+        if mode == "hint":
+            writer.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+            await asyncio.sleep(0.02)
+        if mode in ("reset", "hint"):
             reset(writer)
             raise ConnectionResetError
         if mode == "hang":
+            await asyncio.sleep(3600)
+        if mode == "stream":
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
             await asyncio.sleep(3600)
         if mode == "slow":
             await asyncio.sleep(self.delay)
@@ -128,6 +133,11 @@ class Backend:
             await asyncio.sleep(0.01)
             reset(writer)
             raise ConnectionResetError
+        if mode == "503 in parts":
+            writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 9\r\n\r\n")
+            await asyncio.sleep(0.05)
+            writer.write(b"come back")
+            return
         status = int(mode) if mode.isdigit() else 200
         body = b"" if head.startswith(b"HEAD ") else self.name.encode()
         writer.write(_answer(status, body, self.fields))
@@ -171,14 +181,21 @@ async def backends(number: int = 3) -> AsyncIterator[list[Backend]]:
     await asyncio.sleep(0.01)
 
 
-def service(targets: Sequence[Backend | str], upstream: str = "", **keys: str) -> str:
-    """Return a file with one public service `s` of `targets`.
+def service(
+    targets: Sequence[Backend | str],
+    upstream: str = "",
+    spare: Backend | None = None,
+    **keys: str,
+) -> str:
+    """Return a file with one public service `s` of `targets`, of which `spare` is the backup.
 
     `upstream` has further keys of the upstream, `keys` of the service, both as YAML.
     """
     written = "".join(
         f"\n        - {one.url if isinstance(one, Backend) else one}" for one in targets
     )
+    if spare is not None:
+        written += f"\n        - {{url: {spare.url}, backup: true}}"
     own = textwrap.indent(textwrap.dedent(upstream).strip("\n"), " " * 6)
     others = "".join(f"    {key}: {value}\n" for key, value in keys.items())
     return (
@@ -195,6 +212,27 @@ def only(running: Gateway) -> Upstream:
     return found
 
 
+def code(reply: Reply) -> str:
+    """Return the code of a problem."""
+    return str(json.loads(reply.body)["code"])
+
+
+def total(made: Sequence[Backend]) -> int:
+    """Return how many requests arrived anywhere."""
+    return sum(one.requests for one in made)
+
+
+def all_are(made: Sequence[Backend], mode: str) -> None:
+    """Make all of them answer in one way."""
+    for one in made:
+        one.mode = mode
+
+
+def words() -> list[str | None]:
+    """Return why the last exchange was tried again, or not, for each of its tries."""
+    return [attempt.again for attempt in probe.FINISHED[-1].attempts]
+
+
 def states(running: Gateway) -> str:
     """Return the states of all targets in the order of the file."""
     return " ".join(one.state for one in only(running).status().targets)
@@ -206,105 +244,3 @@ def nothing_is_held(running: Gateway) -> None:
         status = upstream.status()
         held = [one.in_flight for one in upstream.targets]
         assert (status.in_flight, status.waiting, sum(map(abs, held))) == (0, 0, 0), status
-
-
-# -- load
-
-
-@dataclass
-class Outcome:
-    """How one request ended: `status` is 0 when the connection broke. Times are in seconds."""
-
-    at: float
-    status: int
-    body: bytes = b""
-    seconds: float = 0.0
-
-    @property
-    def good(self) -> bool:
-        return self.status == 200
-
-
-@dataclass
-class Load:
-    """What came of a load, and how to go on with it."""
-
-    outcomes: list[Outcome] = field(default_factory=list)
-    running: bool = True
-    started: float = field(default_factory=perf_counter)
-
-    def failures(self, since: float = 0.0) -> list[Outcome]:
-        """Return what ended badly, of the requests that began behind `since`."""
-        return [one for one in self.outcomes if not one.good and one.at >= since]
-
-    def counts(self, since: float = 0.0) -> Counter[str]:
-        """Return how many good answers each backend gave."""
-        good = (one for one in self.outcomes if one.good and one.at >= since)
-        return Counter(one.body.decode() for one in good)
-
-    def now(self) -> float:
-        """Return the time since the load began."""
-        return perf_counter() - self.started
-
-
-@contextlib.asynccontextmanager
-async def load(
-    running: Gateway,
-    *,
-    clients: int = 8,
-    rate: float = 160.0,
-    make: Callable[[int], bytes] = lambda _: request(PATH),
-    timeout: float = 5.0,
-) -> AsyncIterator[Load]:
-    """Ask for as long as the block runs: `rate` requests a second of `clients` in all.
-
-    Every request that was begun is waited for, so a request that hangs fails by `timeout`.
-    """
-    seen = Load()
-    each = clients / rate
-    tasks = [
-        asyncio.ensure_future(_client(running, seen, each, at, clients, make, timeout))
-        for at in range(clients)
-    ]
-    try:
-        yield seen
-    finally:
-        seen.running = False
-        await asyncio.gather(*tasks)
-
-
-async def _client(
-    running: Gateway,
-    seen: Load,
-    each: float,
-    at: int,
-    clients: int,
-    make: Callable[[int], bytes],
-    timeout: float,
-) -> None:
-    client: RawClient | None = None
-    await asyncio.sleep(each * at / clients)
-    number = at
-    while seen.running:
-        began = seen.now()
-        try:
-            if client is None:
-                client = await running.client()
-                client.timeout = timeout
-            client.send(make(number))
-            reply = await client.reply()
-            outcome = Outcome(began, reply.status, reply.body)
-            if reply.header("Connection") == "close":
-                client.close()
-                client = None
-        except (OSError, asyncio.IncompleteReadError, TimeoutError):
-            outcome = Outcome(began, 0)
-            if client is not None:
-                client.close()
-            client = None
-        outcome.seconds = seen.now() - began
-        seen.outcomes.append(outcome)
-        number += clients
-        await asyncio.sleep(max(0.0, each - outcome.seconds))
-    if client is not None:
-        client.close()

@@ -8,24 +8,14 @@ What may be seen before is each test's own bound, with its reason.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.functional.bodykit import until
 from tests.functional.conftest import MakeGateway
-from tests.functional.faultkit import (
-    PATH,
-    Backend,
-    Load,
-    backends,
-    load,
-    nothing_is_held,
-    only,
-    service,
-    states,
-)
+from tests.functional.faultkit import PATH, Backend, nothing_is_held, only, service, states
 from tests.functional.kit import Gateway
+from tests.functional.loadkit import Load, load
 
 OUTLIERS = "outliers: {failures: 5, eject_for: 10s}"
 """Left out for longer than a case lasts, so that what happens behind the warm-up can be seen."""
@@ -34,12 +24,6 @@ LASTS = [
     pytest.param(1.5, id="short"),
     pytest.param(40.0, id="long", marks=[pytest.mark.soak, pytest.mark.timeout(150)]),
 ]
-
-
-@pytest.fixture
-async def three() -> AsyncIterator[list[Backend]]:
-    async with backends(3) as made:
-        yield made
 
 
 async def spoiled(
