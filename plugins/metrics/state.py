@@ -52,6 +52,11 @@ def _numbers(status: GatewayStatus) -> Iterator[Metric]:
         "1: the files were refused when they were last read, and an older revision serves.",
         status.stale,
     )
+    # With several workers each has its own page, and the sums are told: see proxy.workers.
+    yield GaugeMetricFamily("brain_workers", "Processes that serve.", 1)
+    yield CounterMetricFamily(
+        "brain_worker_restarts", "Worker processes that took the place of a dead one.", 0
+    )
     yield GaugeMetricFamily(
         "brain_snapshots",
         "Snapshots alive: above 1, old ones still finish their exchanges.",

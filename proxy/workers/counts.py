@@ -71,7 +71,7 @@ class Counts:
         if now:
             # A reload may have taken away the plugin that counted it.
             gone = list(known_to(gone, (family for each in now.values() for family in each)))
-        parent = of_parent(own.serving, own.restarts, own.reloads, stale=own.stale)
+        parent = of_parent(own.restarts, own.reloads, stale=own.stale)
         return written(merged([*now.values(), gone, parent]), accept)
 
     def _bury(self, processes: Iterable[WorkerProcess]) -> None:

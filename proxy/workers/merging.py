@@ -11,8 +11,11 @@ from prometheus_client.samples import Sample
 COUNTED = frozenset({"counter", "histogram", "summary"})
 """Kinds of families that only grow: of a worker that ended, these are kept."""
 
-_GREATEST = ("_info", "_timestamp_seconds", "_start_time_seconds", "brain_snapshots")
+_GREATEST = ("_info", "_timestamp_seconds", "brain_snapshots")
 """How the names of gauges end of which a sum would mean nothing."""
+
+_EARLIEST = ("_created", "_start_time_seconds")
+"""How the names of samples end that say since when: the gateway's age is that of its oldest process."""
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 Rows = dict[Key, Sample]
@@ -22,8 +25,8 @@ def merged(processes: Iterable[Iterable[Metric]]) -> list[Metric]:
     """Return each family once, its samples of the same labels added up.
 
     Counters, histograms and gauges are sums. The greatest counts for gauges whose names end in
-    `_info`, `_timestamp_seconds` or `_start_time_seconds`, for `brain_snapshots`, for info and state
-    sets, and for a summary's quantiles; the earliest `_created` stays.
+    `_info` or `_timestamp_seconds`, for `brain_snapshots`, for info and state sets, and for a
+    summary's quantiles; the earliest for `_created` and `_start_time_seconds`.
     """
     families: dict[str, tuple[Metric, Rows]] = {}
     for process in processes:
@@ -57,7 +60,7 @@ def _add(family: Metric, rows: Rows, samples: Iterable[Sample]) -> None:
 
 
 def _value(family: Metric, one: Sample, other: Sample) -> float:
-    if one.name.endswith("_created"):
+    if one.name.endswith(_EARLIEST):
         return min(one.value, other.value)
     if _is_greatest(family, one):
         return max(one.value, other.value)
@@ -78,12 +81,10 @@ def _filled(family: Metric, rows: Rows) -> Metric:
     return made
 
 
-def of_parent(
-    serving: int, restarts: int, reloads: Mapping[str, int], *, stale: bool
-) -> list[Metric]:
+def of_parent(restarts: int, reloads: Mapping[str, int], *, stale: bool) -> list[Metric]:
     """Return the families of what the parent alone counts.
 
-    The plugin `metrics` has those of reloads too: no worker reloads by itself, so there they are 0.
+    The plugin `metrics` has them too: no worker reloads or restarts by itself, so there they are 0.
     """
     counts = CounterMetricFamily(
         "brain_reloads", "Loads of the configuration, by result.", labels=("result",)
@@ -91,7 +92,6 @@ def of_parent(
     for result in ("ok", "refused"):
         counts.add_metric((result,), reloads.get(result, 0))
     return [
-        GaugeMetricFamily("brain_workers", "Worker processes that serve.", serving),
         CounterMetricFamily(
             "brain_worker_restarts", "Worker processes that took the place of a dead one.", restarts
         ),
