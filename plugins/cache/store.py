@@ -61,7 +61,9 @@ class Store:
 
     def _resize(self) -> None:
         self.bound = max(self._members, default=0)
-        self._make_room(0)
+        # What is on its way in stays, though it may be more than the new bound by itself.
+        while self._recent and self.used > self.bound:
+            self._evict()
 
     # -- what is asked
 
@@ -154,6 +156,9 @@ class Store:
         if size + self._held > self.bound:
             return False  # all entries together would not make it
         while self.used + size > self.bound:
-            self.remove([next(iter(self._recent))])
-            self.evicted += 1
+            self._evict()
         return True
+
+    def _evict(self) -> None:
+        self.remove([next(iter(self._recent))])
+        self.evicted += 1

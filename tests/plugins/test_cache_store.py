@@ -7,7 +7,7 @@ import tracemalloc
 from typing import Any
 
 from cache_kit import START
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from plugins.cache.asked import Asked
@@ -192,6 +192,10 @@ DEEDS = st.lists(
 
 
 @given(st.integers(0, 40000), DEEDS)
+@example(
+    40000,
+    [("begin", 0, 100), ("put", 1, 0), ("feed", 0, 1), ("resize", 0)],
+)
 def test_whatever_comes_the_store_holds_no_more_than_it_may_and_counts_it_rightly(
     bound: int, deeds: list[tuple[Any, ...]]
 ) -> None:
