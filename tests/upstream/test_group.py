@@ -9,14 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from proxy.config.models import (
-    Balance,
-    Breaker,
-    HashKey,
-    Health,
-    Outliers,
-    Policy,
-)
+from proxy.config.models import Balance, Breaker, HashKey, Health, Outliers, Policy
 from proxy.errors import GatewayError
 from proxy.plugin.principal import Principal
 from proxy.server.request import Request
