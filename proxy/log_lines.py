@@ -60,8 +60,11 @@ def _time_of(record: logging.LogRecord) -> str:
 def _extra_of(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
     for name, value in vars(record).items():
         if name not in _STANDARD:
-            plain = value is None or isinstance(value, bool | int | float)
-            yield name, value if plain else printable(str(value))
+            if isinstance(value, list | tuple):
+                yield name, [printable(str(each)) for each in value]
+            else:
+                plain = value is None or isinstance(value, bool | int | float)
+                yield name, value if plain else printable(str(value))
 
 
 def _for_people(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:

@@ -132,12 +132,15 @@ def mended(form: str, value: object) -> str | None:
     """Return how `value` is written in the form `duration`, `timer`, `size`, `rate` or `percent`.
 
     None when it is not clear what is meant. `5 s`, `5sec` and 5 are `5s`; `10MB` is `10MiB`.
+    A bare 0.05 may be 5% or 0.05%.
     """
     if isinstance(value, bool) or not isinstance(value, (str, int, float)) or form not in _UNITS:
         return None
     found = _LOOSE.fullmatch(str(value))
     unit = _UNITS[form].get(found[2].lower()) if found else None
     if found is None or unit is None:
+        return None
+    if form == "percent" and not found[2] and 0 < float(found[1]) <= 1:
         return None
     written = found[1] + unit
     try:

@@ -83,6 +83,12 @@ def test_less_than_the_level_is_left_out(level: str, wanted: int) -> None:
     assert len(logged(say, level=level)) == wanted
 
 
+def test_json_has_a_list_as_a_list() -> None:
+    [line] = logged(lambda: log.info("differs", extra={"pointers": ["/a", "/b\n"], "none": ()}))
+    found = json.loads(line)
+    assert (found["pointers"], found["none"]) == (["/a", "/b\\n"], [])
+
+
 def test_json_keeps_a_traceback_in_its_line() -> None:
     [line] = logged(fail)
     error = json.loads(line)["error"]

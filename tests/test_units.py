@@ -108,6 +108,9 @@ def test_another_form_is_refused_naming_the_accepted_one(
         ("percent", 20, "20%"),
         ("percent", "20 %", "20%"),
         ("percent", 120, None),
+        ("percent", 0.05, None),
+        ("percent", "1", None),
+        ("percent", "0.5 %", "0.5%"),
         ("listen", 5, None),
     ],
 )

@@ -29,11 +29,14 @@ class Listener(Protocol):
 class Standing:
     """One target's health, ejection and breaker. It outlives a reload that leaves these as they are.
 
-    `since` is when its state last changed and `reason` why it is not asked, for the operator.
+    `since` is when its state last changed, for the operator.
     """
 
     __slots__ = (
         "_bad_checks",
+        "_bad_end",
+        "_check",
+        "_ejection",
         "_good_checks",
         "_health",
         "_timer",
@@ -42,7 +45,6 @@ class Standing:
         "checks",
         "ejected",
         "listeners",
-        "reason",
         "returned",
         "since",
         "watch",
@@ -58,7 +60,7 @@ class Standing:
         self.ejected = False
         self.checked = False
         self.checks = {True: 0, False: 0}
-        self.reason: str | None = None
+        self._check = self._ejection = self._bad_end = ""
         self.since = monotonic()
         self.returned = -math.inf
         self._good_checks = self._bad_checks = 0
@@ -78,6 +80,15 @@ class Standing:
             return "ok"
         state: str = self.breaker.state.value
         return state
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is in its state, for the operator; None where it is `ok`."""
+        if not self.well:
+            return self._check
+        if self.ejected:
+            return self._ejection
+        return None if self.closed else f"its requests failed, the last: {self._bad_end}"
 
     @property
     def fit(self) -> bool:
@@ -106,6 +117,7 @@ class Standing:
                 self._judge(f"answers {status}")
         if breaker is not None:
             if status in GATEWAY_FAULTS:
+                self._bad_end = f"answers {status}"
                 breaker.bad(who)
             elif not breaker.untroubled:
                 breaker.good(who)
@@ -115,6 +127,7 @@ class Standing:
         if self.watch is not None:
             self._judge(error.code)
         if self.breaker is not None:
+            self._bad_end = error.code
             self.breaker.bad(who)
 
     def undecided(self, who: object) -> None:
@@ -129,7 +142,7 @@ class Standing:
             return
         seconds = self.watch.eject()
         self.ejected = True
-        self.reason = f"{why}, the last: {what}"
+        self._ejection = f"{why}, the last: {what}"
         self._timer = asyncio.get_running_loop().call_later(seconds, self.readmit)
         self._changed()
 
@@ -166,7 +179,7 @@ class Standing:
         enough = self._bad_checks >= self._health.unhealthy or not self.checked
         self.checked = True
         if not self.well or enough:
-            self.reason = reason
+            self._check = reason
         if self.well and enough:
             self.well = False
             self._changed()
@@ -176,10 +189,7 @@ class Standing:
     def _changed(self) -> None:
         now = monotonic()
         if self.fit and self.closed:
-            self.reason = None
             self.returned = now
-        elif self.fit and self.reason is None:
-            self.reason = "its requests failed"
         self.since = now
         for listener in self.listeners:
             listener.changed()

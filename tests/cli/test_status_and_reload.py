@@ -92,8 +92,9 @@ def test_status_names_targets_that_are_left_out(running: GatewayProcess) -> None
             urllib.request.urlopen(f"http://127.0.0.1:{running.port}/api/brain/shop/")
     told = running.ask("status").stdout
     assert "shop: 0 in flight, 0 idle of 0\n" in told
-    assert "\n  http://127.0.0.1:9 open (its requests failed)\n" in told
-    assert "\n  http://127.0.0.1:10 open (its requests failed)\n" in told
+    reason = "its requests failed, the last: upstream_connect_refused"
+    assert f"\n  http://127.0.0.1:9 open ({reason})\n" in told
+    assert f"\n  http://127.0.0.1:10 open ({reason})\n" in told
 
 
 def test_a_reload_of_the_same_says_that_nothing_changed(running: GatewayProcess) -> None:

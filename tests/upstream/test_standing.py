@@ -140,8 +140,23 @@ async def test_a_breaker_says_what_it_waits_for() -> None:
     made.failed(RESET, None)
     made.failed(RESET, None)
     assert (made.state, made.fit, made.closed) == ("open", True, False)
-    assert made.reason == "its requests failed"
+    assert made.reason == "its requests failed, the last: upstream_reset_before_headers"
     assert made.returned == -math.inf
+    made.leave(made.listeners[0])
+
+
+async def test_the_reason_is_that_of_the_state() -> None:
+    health = Health(unhealthy=1, healthy=1)
+    made = standing(breaker=Breaker(1, 60.0), outliers=Outliers(failures=1), health=health)
+    made.answered(503, None)
+    made.check_failed("GET / answers 404, not 2xx")
+    assert (made.state, made.reason) == ("unhealthy", "GET / answers 404, not 2xx")
+    made.check_passed()
+    assert made.state == "ejected"
+    assert made.reason is not None
+    assert made.reason.endswith("the last: answers 503")
+    made.readmit()
+    assert (made.state, made.reason) == ("open", "its requests failed, the last: answers 503")
     made.leave(made.listeners[0])
 
 
