@@ -178,7 +178,7 @@ def _upstream(one: UpstreamStatus) -> dict[str, Any]:
     troubles = [
         {"name": target.name, "state": target.state, "reason": target.reason}
         for target in one.targets
-        if target.state != "ok"
+        if target.reason is not None
     ]
     return {**{name: getattr(one, name) for name in names}, "troubles": troubles}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
@@ -10,7 +11,7 @@ from proxy.codes import CODES, Side
 from proxy.errors import GatewayError
 from proxy.plugin.exchange import Attempt
 from proxy.runtime.forward import Body
-from proxy.runtime.retrying import AGAIN, why_again
+from proxy.runtime.retrying import AGAIN, safe, why_again
 from proxy.upstream.body import Lease
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Retry:
 
 def retries(request: Request, body: Body) -> list[Retry]:
     """Return what is tried again for this request, each failure where it asks least."""
+    if request.route.retry.attempts == 1:
+        return []
     ways = [(reused, whole) for reused in (False, True) for whole in (False, True)]
     found: dict[tuple[str, bool, bool], list[str]] = {}
     known: set[str] = set()
@@ -50,10 +53,20 @@ def retries(request: Request, body: Body) -> list[Retry]:
             if reason is not None and code not in known:
                 known.add(code)
                 found.setdefault((reason, reused, whole), []).append(code)
-    return [
+    failures = [
         Retry(reason, tuple(codes), reused, whole)
         for (reason, reused, whole), codes in found.items()
     ]
+    return [*failures, *_statuses(request, body)]
+
+
+def _statuses(request: Request, body: Body) -> Iterator[Retry]:
+    """Yield the statuses that are tried again, where this request may be sent twice."""
+    statuses = tuple(map(str, request.route.retry.statuses))
+    for tried in (body, HELD):
+        if statuses and safe("status", request, tried) == "status":
+            yield Retry("status", statuses, reused=False, whole=tried is HELD and body is not HELD)
+            return
 
 
 def _codes() -> list[str]:

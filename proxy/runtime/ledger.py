@@ -23,6 +23,10 @@ class Ledger:
         self.reloads["refused" if error else "ok"] += 1
         self.last_error = error
 
+    def count_kept(self) -> None:
+        """Count the loading of a kept revision, which says nothing of the files."""
+        self.reloads["ok"] += 1
+
     def process_checks(self) -> dict[str, str]:
         """Return the checks of /ready that need no snapshot."""
         config = "the last reload was refused" if self.last_error else "ok"

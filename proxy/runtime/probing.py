@@ -12,6 +12,7 @@ from proxy.errors import GatewayError
 from proxy.plugin.exchange import Attempt
 from proxy.runtime.snapshot import Snapshot
 from proxy.upstream.pool import Upstream
+from proxy.upstream.standing import Standing
 from proxy.upstream.target import Target
 
 INTERVAL = 10.0
@@ -82,14 +83,17 @@ def _left_out(upstream: Upstream) -> str | None:
     troubles = upstream.group.troubles()
     if not troubles:
         return None
-    now = monotonic()
-    told = (
-        f"{target.label} {standing.state} for {now - standing.since:.0f} s ({standing.reason})"
-        for target, standing in troubles
-    )
-    several = f"{len(troubles)} of {len(upstream.targets)} left out: "
+    told = (_trouble(target.label, standing) for target, standing in troubles)
+    out = sum(standing.state != "ok" for _, standing in troubles)
     panic = "; none is well, so all are asked" if upstream.group.panicking else ""
-    return f"{several}{', '.join(told)}{panic}"
+    return f"{out} of {len(upstream.targets)} left out: {', '.join(told)}{panic}"
+
+
+def _trouble(label: str, standing: Standing) -> str:
+    if standing.state == "ok":
+        return f"{label} is asked on ({standing.reason})"
+    since = monotonic() - standing.since
+    return f"{label} {standing.state} since {since:.0f} s ({standing.reason})"
 
 
 def _doubtful(upstreams: Iterable[Upstream]) -> list[Target]:

@@ -101,7 +101,9 @@ class Reloader:
         else:
             how = "built anew, " if built else ""
             log.info("nothing changed (%s): %srevision %s", cause, how, revision)
-        if built or self._crew.ledger.last_error is not None:
+        if kept is not None and built:
+            self._crew.ledger.count_kept()
+        elif built or self._crew.ledger.last_error is not None:
             self._crew.ledger.count_reload(None)
         await self.accepted(cause, kept, built)
         return Outcome(None, changed)

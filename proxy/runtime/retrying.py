@@ -81,7 +81,7 @@ async def again_after(
     """Do as `again` for a status that the route tries again; None: the answer goes to the client."""
     exchange, route = request.exchange, request.route
     pause = retry_after(head)
-    word: str | None = _safe("status", request, body)
+    word: str | None = safe("status", request, body)
     if word == "status" and pause > route.retry.wait:
         word = "too-late"
     lease.status = attempt.status = head.status
@@ -131,10 +131,10 @@ def why_again(
         return "connect" if elsewhere or error.code in _QUICK else None
     if error.code == "upstream_reset_before_headers":
         if _is_stale(error, attempt, lease):
-            return "stale-connection" if body is None else _safe("stale-connection", request, body)
-        return _safe("reset", request, body)
+            return "stale-connection" if body is None else safe("stale-connection", request, body)
+        return safe("reset", request, body)
     if error.code == "upstream_response_timeout" and request.route.retry.per_try is not None:
-        return _safe("per-try-timeout", request, body)
+        return safe("per-try-timeout", request, body)
     return None
 
 
@@ -144,7 +144,7 @@ def _is_stale(error: GatewayError, attempt: Attempt, lease: Lease) -> bool:
     return attempt.reused and silent and error.code == "upstream_reset_before_headers"
 
 
-def _safe(word: str, request: Request, body: Body) -> str:
+def safe(word: str, request: Request, body: Body) -> str:
     """Return `word` where the request may be sent twice, else the word for why it may not."""
     if not may_repeat(request.exchange, request.route.retry):
         return "method"

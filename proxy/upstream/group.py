@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Collection, Iterable, Sequence
 from time import monotonic
@@ -20,6 +21,8 @@ from proxy.upstream.target import Target
 
 if TYPE_CHECKING:
     from proxy.server.request import Request
+
+log = logging.getLogger("brain.upstream")
 
 STEPS = 10
 """Parts of a slow start: a returning target begins with one of them."""
@@ -53,7 +56,7 @@ class Group:
         watched = self._watched()
         for target in members:
             if watched and target.standing is None:
-                target.standing = Standing(self.spec)
+                target.standing = Standing(self.spec, target.label)
             if target.standing is not None and self not in target.standing.listeners:
                 target.standing.listeners.append(self)
         self._leave(gone)
@@ -81,6 +84,7 @@ class Group:
     def changed(self) -> None:
         """Look again at which targets may be asked."""
         self._stop_growing()
+        before = self.panicking
         members = self.members
         closed = [one for one in members if one.standing is None or one.standing.closed]
         fit = [one for one in closed if _fit(one)]
@@ -96,6 +100,8 @@ class Group:
             usable = [one for one in closed if one.spec.weight]
             self.panicking = bool(usable or (waiting and not self._probes))
             self._probes = self._probes or waiting
+        if self.panicking and not before:
+            log.warning("no target of '%s' is well: all are asked", self.spec.name)
         self._picker = self._balanced(usable)
         self._spares = self._balanced(spares if usable is first else [])
         sticky = self.spec.balance.sticky is not None
@@ -213,11 +219,11 @@ class Group:
     # -- what is shown
 
     def troubles(self) -> list[tuple[Target, Standing]]:
-        """Return the targets that are not asked."""
+        """Return the targets that are left out, or should be."""
         return [
             (one, one.standing)
             for one in self.members
-            if one.standing is not None and one.standing.state != "ok"
+            if one.standing is not None and one.standing.reason is not None
         ]
 
 

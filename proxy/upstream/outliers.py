@@ -25,6 +25,11 @@ class OutlierWatch:
         self.ejections = 0
         self.grown = 0
 
+    @property
+    def failing(self) -> bool:
+        """Whether nothing but bad ends came lately, enough of them to leave the target out."""
+        return self._streak >= self._spec.failures
+
     def good(self) -> None:
         """A request ended well."""
         self._streak = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from time import monotonic
 from typing import Protocol
@@ -11,6 +12,8 @@ from proxy.config.models import UpstreamSpec
 from proxy.errors import GatewayError
 from proxy.upstream.breaker import CircuitBreaker, State
 from proxy.upstream.outliers import OutlierWatch
+
+log = logging.getLogger("brain.upstream")
 
 GATEWAY_FAULTS = frozenset({502, 503, 504})
 """What a breaker counts: a plain 500 is mostly one request's own fault, not the target's."""
@@ -29,7 +32,8 @@ class Listener(Protocol):
 class Standing:
     """One target's health, ejection and breaker. It outlives a reload that leaves these as they are.
 
-    `since` is when its state last changed, for the operator.
+    `since` is when its state last changed, for the operator. The log is told when a target is left
+    out and when it is asked again.
     """
 
     __slots__ = (
@@ -39,6 +43,8 @@ class Standing:
         "_ejection",
         "_good_checks",
         "_health",
+        "_label",
+        "_left",
         "_timer",
         "breaker",
         "checked",
@@ -51,7 +57,10 @@ class Standing:
         "well",
     )
 
-    def __init__(self, spec: UpstreamSpec) -> None:
+    def __init__(self, spec: UpstreamSpec, label: str = "") -> None:
+        """`label` is what the log calls the target."""
+        self._label = f"{label} of '{spec.name}'"
+        self._left: float | None = None
         self.listeners: list[Listener] = []
         self.watch = OutlierWatch(spec.outliers) if spec.outliers.on else None
         self.breaker = None if spec.breaker is None else CircuitBreaker(spec.breaker, self._changed)
@@ -83,11 +92,13 @@ class Standing:
 
     @property
     def reason(self) -> str | None:
-        """Why it is in its state, for the operator; None where it is `ok`."""
+        """Why it is in its state, for the operator; None where all is well."""
         if not self.well:
             return self._check
         if self.ejected:
             return self._ejection
+        if self.closed and self.watch is not None and self.watch.failing:
+            return "its requests fail, and no more targets may be left out"
         return None if self.closed else f"its requests failed, the last: {self._bad_end}"
 
     @property
@@ -191,8 +202,19 @@ class Standing:
         if self.fit and self.closed:
             self.returned = now
         self.since = now
+        self._tell(now)
         for listener in self.listeners:
             listener.changed()
+
+    def _tell(self, now: float) -> None:
+        """Log that the target is left out, once, and when it is asked again."""
+        asked = self.state == "ok"
+        if not asked and self._left is None:
+            self._left = now
+            log.warning("target %s is left out, %s: %s", self._label, self.state, self.reason)
+        elif asked and self._left is not None:
+            log.info("target %s is asked again, after %.1f s", self._label, now - self._left)
+            self._left = None
 
     def leave(self, listener: Listener) -> None:
         """One group less; with the last one its timers end."""

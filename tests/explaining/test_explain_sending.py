@@ -173,6 +173,23 @@ async def test_what_the_forwarder_refuses_is_the_answer(of: Of) -> None:
 
 
 @pytest.mark.parametrize(
+    ("retry", "asked", "reasons"),
+    [
+        ("{statuses: [502, 503]}", "GET /api/near/x", ["connect", "reset", "status"]),
+        ("{statuses: [502, 503]}", "POST /api/near/x", ["connect", "stale-connection"]),
+        ("{statuses: [502], attempts: 1}", "GET /api/near/x", []),
+    ],
+)
+async def test_statuses_are_tried_again_where_that_is_safe_and_nothing_is_after_one_attempt(
+    of: Of, retry: str, asked: str, reasons: list[str]
+) -> None:
+    text = TEXT.replace("plugins:", f"defaults: {{retry: {retry}}}\nplugins:", 1)
+    retries = (await of(text).told(asked))["retries"]
+    assert [one["reason"] for one in retries] == reasons
+    assert [one["codes"] for one in retries if one["reason"] == "status"] in ([], [["502", "503"]])
+
+
+@pytest.mark.parametrize(
     ("asked", "headers", "expected"),
     [
         ("GET /api/near/x", [], [("connect", False, False), ("reset", False, False)]),

@@ -79,6 +79,25 @@ async def test_the_first_request_after_a_rollback_meets_the_old_routes(
     assert "two" in running.path.read_text(), "the files are left alone"
 
 
+async def test_after_a_rollback_the_files_are_as_bad_as_they_were(
+    gateway: MakeGateway, upstream: RecordingUpstream
+) -> None:
+    running = await gateway(serving(upstream, "one"))
+    first = running.host.gateway.snapshot.revision
+    running.path.write_text(serving(upstream, "two"))
+    assert await running.reload() is None
+    running.path.write_text("version: 1\nnonsense: 1\n")
+    assert await running.reload() is not None
+    code, _ = await control(running, "POST", f"/rollback?revision={first[:6]}")
+    checks = json.loads((await running.admin("/ready")).body)["checks"]
+    assert (code, checks["config"]) == (200, "the last reload was refused")
+    assert "by rollback" in checks["revision"]
+    running.path.write_text(serving(upstream, "three"))
+    assert await running.reload() is None
+    checks = json.loads((await running.admin("/ready")).body)["checks"]
+    assert (checks["config"], "revision" in checks) == ("ok", False)
+
+
 async def test_a_rollback_brings_included_files_back_that_are_gone(
     gateway: MakeGateway, upstream: RecordingUpstream, tmp_path: Path
 ) -> None:

@@ -73,6 +73,42 @@ async def test_an_ejected_target_comes_back_by_itself() -> None:
     assert made.returned > 0
 
 
+async def test_the_log_is_told_once_that_a_target_is_left_out_and_when_it_is_asked_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "brain.upstream")
+    spec = UpstreamSpec(
+        "shop", (), outliers=Outliers(failures=1, eject_for=0.03), breaker=Breaker(1)
+    )
+    made = Standing(spec, "http://a:1")
+    made.listeners.append(Listener())
+    made.failed(RESET, None)
+    made.failed(RESET, None)
+    (line,) = caplog.messages
+    assert line.startswith("target http://a:1 of 'shop' is left out, ejected: 1 bad ends in a row")
+    await asyncio.sleep(0.06)
+    assert len(caplog.messages) == 1, "its breaker is open yet"
+    assert made.breaker is not None
+    made.breaker.probe()
+    made.breaker.taken(made)
+    made.breaker.good(made)
+    made.breaker.close()
+    assert "target http://a:1 of 'shop' is asked again, after 0." in caplog.messages[-1]
+
+
+async def test_a_target_that_may_not_be_left_out_says_so() -> None:
+    made = standing(Listener(may=False), outliers=Outliers(failures=2))
+    made.failed(RESET, None)
+    assert made.reason is None
+    made.failed(RESET, None)
+    assert (made.state, made.reason) == (
+        "ok",
+        "its requests fail, and no more targets may be left out",
+    )
+    made.answered(200, None)
+    assert made.reason is None
+
+
 async def test_only_when_all_groups_can_do_without_it_is_it_left_out() -> None:
     listener = Listener(may=False)
     made = standing(listener, outliers=Outliers(failures=1, eject_for=0.01))
