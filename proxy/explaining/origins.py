@@ -96,9 +96,15 @@ class Origins:
         return path if isinstance(find(self._root, path), Scalar) else (*path, "upstream")
 
 
+_SHORT = frozenset({("health", "path"), ("balance", "policy")})
+"""Keys that are what a text alone means, where a mapping could stand."""
+
+
 def _first(root: Tree, levels: list[Level], keys: Path) -> Origin:
     for level in levels:
         path = (*level.path, *keys)
+        if keys in _SHORT and isinstance(find(root, path[:-1]), Scalar):
+            path = path[:-1]
         if find(root, path) is not None:
             return Origin(level.name, key_span(root, path).place)
     return BUILT_IN

@@ -125,6 +125,24 @@ async def test_values_of_several_files_keep_their_own(tmp_path: Path) -> None:
     assert (places["via"], second["route"]["place"]) == (f"{tmp_path}/more-1.yaml:2",) * 2
 
 
+async def test_what_a_text_alone_means_was_decided_where_it_stands(of: Of) -> None:
+    text = """\
+        version: 1
+        services:
+          shop:
+            public: true
+            upstream:
+              url: http://shop
+              health: /health/
+              balance: random-two
+        """
+    told = await of(text).told("GET /api/brain/shop/x")
+    found = {one["name"]: (one["value"], one["from"], one["place"]) for one in told["settings"]}
+    assert found["upstream.health.path"] == ("/health/", "service", "routes.yaml:7")
+    assert found["upstream.health.interval"] == ("10s", "built-in", None)
+    assert found["upstream.balance.policy"] == ("random-two", "service", "routes.yaml:8")
+
+
 async def test_a_service_that_is_another_services_upstream(of: Of) -> None:
     text = """\
         version: 1
