@@ -12,13 +12,22 @@ from enum import Enum
 from typing import Any
 
 from proxy.config.masking import MASK, without_credentials, without_literals
-from proxy.config.models import Address, Config, Gateway, Limits, Log, Timeouts, UpstreamSpec
+from proxy.config.models import (
+    Address,
+    Config,
+    Gateway,
+    Limits,
+    Log,
+    Retry,
+    Timeouts,
+    UpstreamSpec,
+)
 from proxy.config.telling import is_telling_name
 
 Over = Mapping[str, Mapping[str, object]]
 """What the command line and `BRAIN_*` put over the files, by section and key."""
 
-_OF_UPSTREAMS = ("concurrent", "queue", "keepalive", "max_age", "resolve_ttl")
+_OF_UPSTREAMS = ("concurrent", "queue", "keepalive", "max_age", "resolve_ttl", "slow_start")
 
 
 def effective(config: Config, over: Over, private: frozenset[str]) -> dict[str, Any]:
@@ -47,6 +56,7 @@ def _defaults() -> dict[str, Any]:
     return {
         "timeouts": _plain(Timeouts()),
         "limits": _plain(Limits()),
+        "retry": {**_plain(Retry()), "budget": f"{Retry().budget:.0%}"},
         "upstream": {name: _plain(known[name]) for name in _OF_UPSTREAMS},
     }
 

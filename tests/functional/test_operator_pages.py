@@ -80,6 +80,10 @@ async def test_the_configuration_has_defaults_and_no_credentials(
     effective = shown["effective"]
     assert effective["defaults"]["timeouts"]["response"] == "7s"
     assert effective["defaults"]["timeouts"]["connect"] == "2s"
+    assert (
+        effective["defaults"]["retry"] | {"attempts": 2, "budget": "20%"}
+        == effective["defaults"]["retry"]
+    )
     assert effective["gateway"]["shutdown"] == {"grace": "0s", "drain": "2s"}
     assert effective["gateway"]["base_path"] == "/api/brain"
     assert effective["gateway"]["limits"]["connections"] == 4096
