@@ -92,8 +92,8 @@ def _left_out(upstream: Upstream) -> str | None:
 def _trouble(label: str, standing: Standing) -> str:
     if standing.state == "ok":
         return f"{label} is asked on ({standing.reason})"
-    since = monotonic() - standing.since
-    return f"{label} {standing.state} since {since:.0f} s ({standing.reason})"
+    lasted = monotonic() - standing.since
+    return f"{label} {standing.state} for {lasted:.0f} s by now ({standing.reason})"
 
 
 def _doubtful(upstreams: Iterable[Upstream]) -> list[Target]:
