@@ -27,8 +27,13 @@ _LAST_TWO = frozenset(
         ("pass", "word"),
     }
 )
-_OF_REQUESTS = frozenset({"code", "key", "ticket"})
-_LAST_OF_REQUESTS = frozenset({"jwt", "session", "sessionid"})
+_OF_REQUESTS = frozenset({"code", "dpop", "key", "ticket", "x-amzn-oidc-data"})
+"""`dpop` is a proof (RFC 9449); the last is what a load balancer of AWS calls a signed token."""
+
+_LAST_OF_REQUESTS = frozenset(
+    {"accesstoken", "assertion", "authentication", "bearer", "idtoken", "jwt"}
+    | {"phpsessid", "sessid", "session", "sessionid"}
+)
 
 _KNOWN = frozenset({"forward_token"})
 """Keys of the language that sound like credentials and are none."""

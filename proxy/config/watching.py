@@ -56,8 +56,10 @@ class Watching:
     def _balance(self, outer: Balance, given: Any, path: Path) -> Balance:
         if isinstance(given, str):
             given = {"policy": given}
-        hashed = _key(given["hash"]) if "hash" in given else outer.hash
         named = given.get("policy", "hash" if "hash" in given else outer.policy.value)
+        # Another policy leaves the key of an outer place behind.
+        kept = outer.hash if named == Policy.HASH.value else None
+        hashed = _key(given["hash"]) if "hash" in given else kept
         balance = Balance(Policy(named), hashed, given.get("sticky", outer.sticky))
         if balance.policy is Policy.HASH and balance.hash is None:
             self._error(

@@ -69,6 +69,13 @@ class LeastRequests(RoundRobin):
         in_turn = (turns[(self.at - 1 + step) % size] for step in range(size))
         return next(one for one in in_turn if one.in_flight / weights[one] <= least)
 
+    def another(self, key: str | None, tried: Collection[Target]) -> Target | None:
+        """Return the least loaded of those that were not tried; among equals the next in turn."""
+        turns, weights, size = self.turns, self._weights, len(self.turns)
+        in_turn = (turns[(self.at + step) % size] for step in range(size))
+        left = (target for target in in_turn if target not in tried)
+        return min(left, key=lambda one: one.in_flight / weights[one], default=None)
+
 
 _IN_FLIGHT = attrgetter("in_flight")
 
@@ -84,7 +91,14 @@ class RandomTwo(RoundRobin):
 
     def pick(self, key: str | None) -> Target:
         """Return the better of two."""
-        turns = self.turns
+        return self._better(self.turns)
+
+    def another(self, key: str | None, tried: Collection[Target]) -> Target | None:
+        """Return the better of two of those that were not tried: nobody's turn says who is next."""
+        left = [target for target in self.turns if target not in tried]
+        return self._better(left) if left else None
+
+    def _better(self, turns: Sequence[Target]) -> Target:
         one, other = random.choice(turns), random.choice(turns)  # noqa: S311  no secret depends on it
         return min(one, other, key=self._load)
 

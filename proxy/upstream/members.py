@@ -34,10 +34,11 @@ class Members:
 
         Where the way of watching targets differs, what was found by the old one says nothing.
         """
-        self._addresses.update(former._addresses)
+        known = former._addresses.items()
+        self._addresses.update((name, found) for name, found in known if name in self.names)
         if watched(former._spec) == watched(self._spec):
-            known = former._known.values()
-            standings = {one.label: one.standing for one in known if one.standing is not None}
+            targets = former._known.values()
+            standings = {one.label: one.standing for one in targets if one.standing is not None}
             self._inherited.update(standings)
 
     def all(self) -> tuple[Target, ...]:
@@ -65,7 +66,8 @@ class Members:
         if len(alike) < 2:
             yield spec, None
             return
-        others = tuple(address for address in addresses if address not in alike)
+        # Sorted too: in another order they would make another target of each.
+        others = tuple(sorted((each for each in addresses if each not in alike), key=repr))
         for address in sorted(alike, key=repr):
             yield spec, (address, *others)
 

@@ -48,4 +48,5 @@ class Ring(Generic[T]):
 
 def place(text: str) -> int:
     """Return a place on the circle, the same in every process: Python's own hash() is salted."""
-    return int.from_bytes(blake2b(text.encode(errors="surrogateescape"), digest_size=8).digest())
+    # A claim is JSON, which may hold surrogates that stand alone.
+    return int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest())

@@ -27,6 +27,12 @@ HARMLESS = """
 """
 
 
+OF_REQUESTS = """
+    code key JWT x-session sessionId session_id PHPSESSID DPoP Authentication X-Bearer
+    X-Amzn-Oidc-Data X-Amzn-Oidc-Accesstoken X-Goog-Iap-Jwt-Assertion Cf-Access-Jwt-Assertion
+"""
+
+
 @pytest.mark.parametrize("name", TELLING.split())
 def test_a_name_tells_of_a_credential_by_its_last_words(name: str) -> None:
     assert is_telling_name(name)
@@ -39,7 +45,7 @@ def test_a_name_that_only_looks_like_one_tells_nothing(name: str) -> None:
     assert not is_telling_field(name)
 
 
-@pytest.mark.parametrize("name", ["code", "key", "JWT", "x-session", "sessionId", "session_id"])
+@pytest.mark.parametrize("name", OF_REQUESTS.split())
 def test_a_header_or_a_parameter_opens_doors_that_an_option_does_not(name: str) -> None:
     assert is_telling_field(name)
     assert not is_telling_name(name)

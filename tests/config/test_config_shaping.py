@@ -107,6 +107,17 @@ services:
     assert len([line for line in write.errors(text) if "claim" in line]) == 1
 
 
+def test_another_policy_leaves_the_claim_of_the_defaults_behind(write: Any) -> None:
+    text = """version: 1
+defaults: {upstream: {balance: {hash: {claim: tenant}}}}
+services:
+  a: {public: true, upstream: {targets: [http://a, http://b], balance: round-robin}}
+"""
+    assert write.errors(text) == []
+    (spec,) = config(write, text).upstreams
+    assert spec.balance.hash is None
+
+
 def test_cookies_of_the_gateways_own_are_hidden_from_all_upstreams(write: Any) -> None:
     sticky = "{targets: [http://a, http://b], balance: {sticky: kept}}"
     found = config(

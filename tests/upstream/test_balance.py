@@ -72,6 +72,18 @@ def test_another_is_one_that_was_not_tried_and_takes_nobodys_turn() -> None:
     assert picker.pick(None) is b
 
 
+def test_what_a_failing_target_leaves_is_spread_by_load_over_all_others() -> None:
+    pairs = weighed(1, 1, 1, 1)
+    failing, *others = (target for target, _ in pairs)
+    drawn = Counter(RandomTwo(pairs).another(None, (failing,)) for _ in range(600))
+    assert all(drawn[one] > 100 for one in others), "not one of them gets it all"
+    for load, one in zip((3, 2, 1), others, strict=True):
+        one.in_flight = load
+    assert LeastRequests(pairs).another(None, (failing,)) is others[-1]
+    for kind in (LeastRequests, RandomTwo):
+        assert kind(pairs).another(None, (failing, *others)) is None
+
+
 @pytest.mark.parametrize(
     ("weights", "in_flight", "chosen"),
     [

@@ -93,6 +93,22 @@ def test_who_stays_is_the_same_target_and_who_left_is_marked() -> None:
     assert (first.gone, second.gone, literal.gone) == (True, False, False)
 
 
+def test_the_order_of_the_other_familys_addresses_makes_no_new_targets() -> None:
+    made = members()
+    made.found("a.test", 80, v6(1, 2) + v4(1, 2))
+    before = made.all()
+    made.found("a.test", 80, v6(2, 1, 3) + v4(2, 1))
+    assert made.all()[:2] == before
+
+
+def test_a_name_that_left_the_file_is_forgotten() -> None:
+    former = members(NAME)
+    former.found("a.test", 80, v4(1, 2))
+    made = members(LITERAL)
+    made.inherit(former)
+    assert made._addresses == {}
+
+
 def test_a_literal_is_no_name() -> None:
     assert members(NAME, LITERAL).names == {("a.test", 80)}
     assert [is_name(each) for each in ("a.test", "localhost", "127.0.0.1", "::1")] == [
