@@ -279,8 +279,8 @@ def _answer(request: Request, lease: Lease, head: Head) -> Answer:
     if whole is not None:
         return Answer.from_upstream(head.status, reason, fields, whole, dated=dated, framed=True)
     if not connection.complete:
+        lease.begun()
         if head.noted.get(b"content-type", b"").lower().startswith(b"text/event-stream"):
-            lease.begun()
             connection.body_timeout(timeouts.stream, "stream_timeout")
         else:
             connection.body_timeout(timeouts.idle, "upstream_body_timeout")

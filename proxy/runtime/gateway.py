@@ -62,7 +62,7 @@ class Gateway(Ledger):
         self.public_pages: Callable[[Config], PublicPages] = _no_pages
         self._snapshot: Snapshot | None = None
         self._lag = LoopLag()
-        self._retired = Retired(self.tasks)
+        self._retired = Retired(self.tasks, self._share_bound)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -131,6 +131,13 @@ class Gateway(Ledger):
         self._follow(prepared.snapshot.config)
         if old is not None:
             self._retired.add(old)
+            self._share_bound()
+
+    def _share_bound(self) -> None:
+        """Leave to the snapshot that serves what old ones do not use of the process's bound."""
+        if self._snapshot is not None:
+            bound = self._snapshot.bound
+            self._snapshot.most = max(0, bound - self._retired.in_flight)
 
     async def abort(self, prepared: Prepared) -> None:
         """Take back what was prepared: what runs runs on."""
@@ -174,7 +181,7 @@ class Gateway(Ledger):
             split=dict(self.shared.split),
             mirrored=dict(self.shared.mirrored),
             most_connections=0 if self.server is None else most_connections(self.server.limits),
-            most_in_flight=snapshot.most,
+            most_in_flight=snapshot.bound,
             lag=self._lag.status(),
             certificate_expires=snapshot.certificate_expires,
             stale=self.last_error is not None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,10 @@ LONGEST = 3600.0
 class Retired:
     """At most `MOST` old snapshots for at most `LONGEST` seconds; then their streams are cut."""
 
-    def __init__(self, tasks: Tasks) -> None:
+    def __init__(self, tasks: Tasks, left: Callable[[], None]) -> None:
+        """`left` is called whenever fewer requests are on old snapshots."""
         self._tasks = tasks
+        self._left = left
         self._draining: dict[Snapshot, asyncio.Task[None]] = {}
 
     def __len__(self) -> int:
@@ -47,6 +50,7 @@ class Retired:
 
     def add(self, snapshot: Snapshot) -> None:
         """Let `snapshot` finish what it has."""
+        snapshot.left = self._left
         over = max(len(self._draining) + 1 - MOST, 0)
         for oldest in list(self._draining)[:over]:
             log.warning("more than %d old snapshots: the streams of %s are cut", MOST, oldest)
@@ -62,6 +66,7 @@ class Retired:
             snapshot.cut()
         finally:
             self._draining.pop(snapshot, None)
+            self._left()
             await snapshot.close()
 
     async def close(self) -> None:

@@ -49,7 +49,11 @@ T = TypeVar("T")
 
 
 class Snapshot:
-    """One revision, running. Requests enter and leave; the last one out of a retired one closes it."""
+    """One revision, running. Requests enter and leave; the last one out of a retired one closes it.
+
+    `bound` is how many requests the process may serve at once, `most` what of that old snapshots
+    leave to this one. Of a retired one `left` is called whenever a request leaves.
+    """
 
     def __init__(self, config: Config, shared: Shared, tasks: Tasks) -> None:
         self.config = config
@@ -64,7 +68,8 @@ class Snapshot:
         self.pages = self._own_pages.found
         self.serving: dict[ClientConnection, Exchange] = {}
         self.note: Callable[[Exchange], None] | None = None
-        self.most = most_in_flight(config.gateway.limits_of_one)
+        self.bound = self.most = most_in_flight(config.gateway.limits_of_one)
+        self.left: Callable[[], None] = _nobody
         self.certificate_expires: float | None = None
         self._shared = shared
         self._services: dict[str, tuple[ServiceSpec, Upstream]] = {}
@@ -202,8 +207,10 @@ class Snapshot:
     def leave(self, connection: ClientConnection) -> None:
         """A request is over."""
         self.serving.pop(connection, None)
-        if self._quiet is not None and not self.serving and not self._quiet.done():
-            self._quiet.set_result(None)
+        if self._quiet is not None:
+            self.left()
+            if not self.serving and not self._quiet.done():
+                self._quiet.set_result(None)
 
     async def quiet(self) -> None:
         """Wait until no request is on this snapshot."""
@@ -241,6 +248,10 @@ class Snapshot:
 
 def _rewrites_late(spec: RouteSpec) -> bool:
     return needs_principal(path_template(spec))
+
+
+def _nobody() -> None:
+    """No old snapshot: nobody waits for room."""
 
 
 async def _server_options(_request: web.BaseRequest) -> Answer:

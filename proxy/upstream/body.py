@@ -49,7 +49,7 @@ class Lease:
                 breaker.taken(self)
 
     def begun(self) -> None:
-        """Tell that an event stream or a tunnel follows, which may last as long as it likes."""
+        """Tell that what follows the head may last as long as the target, or the client, likes."""
         if self.target is not None and self.target.standing is not None:
             self.target.standing.begun(self.status, self)
 

@@ -70,6 +70,11 @@ class CircuitBreaker:
         elif self._probes(who):
             self._become(State.CLOSED)
 
+    def begun(self, who: object) -> None:
+        """A good head came and its body may take long: a probe's closes, another's says nothing yet."""
+        if self._probes(who):
+            self._become(State.CLOSED)
+
     def bad(self, who: object) -> None:
         """A request failed: a probe's opens again."""
         if self.state is State.CLOSED:

@@ -51,7 +51,8 @@ class HealthChecks:
     async def ask(self, target: Target) -> None:
         """Ask one target once and note what comes."""
         standing = target.standing
-        if standing is None:
+        # After a reload the former group lives on for its streams, and the new one asks.
+        if standing is None or not standing.follows(self._group):
             return
         reason = await self._trouble(target)
         if target.gone:

@@ -20,7 +20,11 @@ GATEWAY_FAULTS = frozenset({502, 503, 504})
 
 
 class Listener(Protocol):
-    """A group of targets that one standing belongs to."""
+    """A group of targets that one standing belongs to.
+
+    After a reload there are several for a while. The newest decides: it has the targets that requests
+    are sent to.
+    """
 
     def changed(self) -> None:
         """Look again at which targets may be asked."""
@@ -116,7 +120,7 @@ class Standing:
     def begun(self, status: int, who: object) -> None:
         """The head of an answer came that may go on for hours: a probe has seen enough."""
         if self.breaker is not None and status not in GATEWAY_FAULTS:
-            self.breaker.good(who)
+            self.breaker.begun(who)
 
     def answered(self, status: int, who: object) -> None:
         """A request ended with a whole answer."""
@@ -149,7 +153,7 @@ class Standing:
     def _judge(self, what: str) -> None:
         assert self.watch is not None
         why = self.watch.bad()
-        if why is None or self.ejected or not all(one.may_eject() for one in self.listeners):
+        if why is None or self.ejected or not self.listeners[-1].may_eject():
             return
         seconds = self.watch.eject()
         self.ejected = True
@@ -196,6 +200,10 @@ class Standing:
             self._changed()
 
     # -- life
+
+    def follows(self, listener: Listener) -> bool:
+        """Say whether `listener` is the newest of its groups, which asks and decides."""
+        return self.listeners[-1] is listener
 
     def _changed(self) -> None:
         now = monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.functional.faultkit import (
     service,
     states,
 )
-from tests.functional.kit import Gateway, request
+from tests.functional.kit import Gateway, RawUpstream, Script, request
 
 BREAKER = "breaker: {failures: 3, open_for: 150ms}\noutliers: false"
 ONCE = "{attempts: 1}"
@@ -249,3 +250,33 @@ async def test_with_all_breakers_open_the_nearest_end_is_told(
     assert reply.header("Retry-After") in ("19", "20")
     assert json.loads(reply.body)["retryable"] is True
     nothing_is_held(running)
+
+
+async def test_a_probe_whose_body_is_long_keeps_nobody_else_out(
+    gateway: MakeGateway, raw_upstream: Callable[[Script], Awaitable[RawUpstream]]
+) -> None:
+    bad = True
+
+    async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            if bad:
+                writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+            else:
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nfirst")
+
+    played = await raw_upstream(play)
+    running = await gateway(
+        "version: 1\nservices:\n  s:\n    public: true\n"
+        f"    upstream: {{url: '{played.url}', breaker: {{failures: 1, open_for: 100ms}}}}\n"
+    )
+    assert (await running.get(PATH)).status == 503
+    bad = False
+    await until(lambda: states(running) == "half-open")
+    heads = []
+    for _ in range(2):
+        client = await running.client()
+        client.send(request(PATH))
+        heads.append((await client.head()).status)
+    assert heads == [200, 200]
+    assert states(running) == "ok"

@@ -129,7 +129,7 @@ async def test_the_whole_process_has_a_bound_and_its_own_pages_still_answer(
 
 
 async def test_the_bound_follows_a_reload(gateway: MakeGateway, three: list[Backend]) -> None:
-    """What an older snapshot still serves is bounded by the connections, not by the new bound."""
+    """What an older snapshot still serves counts towards the new bound."""
     three[0].mode = "hang"
     text = service(three[:1]) + f'  t: {{public: true, upstream: "{three[1].url}"}}\n'
     running = await gateway(text + "gateway: {limits: {in_flight: 2}}\n")
@@ -137,6 +137,9 @@ async def test_the_bound_follows_a_reload(gateway: MakeGateway, three: list[Back
     await until(lambda: three[0].busy == 2)
     assert (await running.get(OTHER)).status == 503
     running.path.write_text(text + "gateway: {limits: {in_flight: 1}}\n")
+    assert await running.reload() is None
+    assert (await running.get(OTHER)).status == 503
+    running.path.write_text(text + "gateway: {limits: {in_flight: 3}}\n")
     assert await running.reload() is None
     await asking(running, 1)
     await until(lambda: three[0].busy == 3)
@@ -176,3 +179,26 @@ async def test_a_thousand_requests_that_hang_make_nobody_else_wait(
         client.close()
     await until(lambda: running.host.gateway.in_flight == 0, 20.0)
     nothing_is_held(running)
+
+
+async def test_the_bound_of_the_process_holds_over_a_reload_that_leaves_requests_behind(
+    gateway: MakeGateway, three: list[Backend]
+) -> None:
+    three[0].mode = "hang"
+    text = service(three[:1]).replace(
+        "version: 1\n", "version: 1\ngateway: {limits: {in_flight: 2}}\n", 1
+    )
+    running = await gateway(text)
+    clients = await asking(running, 2)
+    await until(lambda: three[0].busy == 2)
+    for number in range(2):
+        running.path.write_text(text.replace("in_flight: 2", f"in_flight: 2, hops: {number + 5}"))
+        assert await running.reload() is None
+        assert code(await running.get(PATH)) == "overloaded"
+    clients[0].close()
+    await until(lambda: running.host.gateway.in_flight == 1)
+    three[0].mode = "ok"
+    assert (await running.get(PATH)).status == 200
+    clients[1].close()
+    await until(lambda: running.host.gateway.in_flight == 0)
+    assert running.host.gateway.snapshot.most == 2

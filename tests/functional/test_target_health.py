@@ -11,7 +11,7 @@ import pytest
 from tests.functional.bodykit import until
 from tests.functional.conftest import MakeGateway
 from tests.functional.faultkit import PATH, Backend, nothing_is_held, only, service, states
-from tests.functional.kit import Gateway
+from tests.functional.kit import Gateway, request
 from tests.functional.loadkit import load
 
 CHECKS = "health: {path: /health, interval: 50ms, timeout: 50ms, jitter: 0%}"
@@ -291,3 +291,29 @@ async def test_checks_end_with_their_upstream(gateway: MakeGateway, three: list[
     checks = [one.checks for one in three]
     await asyncio.sleep(0.2)
     assert [one.checks for one in three] == checks
+
+
+async def test_an_upstream_that_was_replaced_asks_no_more_and_forbids_no_ejection(
+    gateway: MakeGateway, three: list[Backend]
+) -> None:
+    three[0].mode = "stream"
+    settings = f"{CHECKS}\noutliers: {{failures: 3, eject_for: 30s}}"
+    running = await gateway(service(three[:1], settings))
+    streams = [await running.client()]
+    streams[0].send(request(PATH))
+    await streams[0].head()
+    for number in range(3):
+        running.path.write_text(service(three, f"{settings}\nconcurrent: {number + 100}"))
+        assert await running.reload() is None
+        streams.append(await running.client())
+        streams[-1].send(request(PATH))
+        await streams[-1].head()
+    before = three[0].checks
+    await asyncio.sleep(0.5)
+    assert three[0].checks - before <= 12, "one group asks every 50 ms, not four"
+    three[1].mode = "500"
+    for _ in range(12):
+        client = await running.client()
+        client.send(request(PATH))
+        await client.head()
+    await until(lambda: states(running) == "ok ejected ok")

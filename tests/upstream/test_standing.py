@@ -109,14 +109,15 @@ async def test_a_target_that_may_not_be_left_out_says_so() -> None:
     assert made.reason is None
 
 
-async def test_only_when_all_groups_can_do_without_it_is_it_left_out() -> None:
-    listener = Listener(may=False)
-    made = standing(listener, outliers=Outliers(failures=1, eject_for=0.01))
-    made.listeners.append(Listener())
+async def test_the_newest_group_decides_whether_it_is_left_out() -> None:
+    former, newest = Listener(), Listener(may=False)
+    made = standing(former, outliers=Outliers(failures=1, eject_for=0.01))
+    made.listeners.append(newest)
+    assert (made.follows(former), made.follows(newest)) == (False, True)
     for _ in range(9):
         made.failed(RESET, None)
     assert not made.ejected
-    listener.may = True
+    former.may, newest.may = False, True
     made.failed(RESET, None)
     assert made.ejected
     await asyncio.sleep(0.03)
