@@ -82,6 +82,8 @@ CODES: Mapping[str, Code] = {
         "Get another credential: this one is not accepted, now or later."),
     "credentials_expired": Code(401, _C, "authenticate", False, "The credentials have expired.",
         "Renew the credential, then send the request again with the new one."),
+    "csrf_refused": Code(403, _C, "authenticate", False, "A page of this origin may not act with what the browser sends by itself.",
+        "Have the page's origin listed in the options of the plugin 'cors', or send the credential in a header."),
     "claim_missing": Code(403, _C, "authorize", False, "The caller lacks a claim that this needs.",
         "Get a credential that carries the claim; the operator finds its name in the access log."),
     "value_missing": Code(400, _C, "transform", False, "The request lacks a value that this needs.",

@@ -86,6 +86,7 @@ class Cors(Plugin):
             return self._cleaned(await handler(request))
         if self._library.is_preflight(request):
             return await self._preflight(request)
+        request[EXCHANGE].origin_trusted = self._origins.lists(origin)
         if _wants_websocket(request):
             self._refuse_foreign(origin, request[EXCHANGE])
         answer = self._cleaned(await handler(request))

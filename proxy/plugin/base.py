@@ -90,16 +90,33 @@ class Plugin:
 
 
 class Authenticator(Plugin, ABC):
-    """A plugin that says who calls. All authenticators of a route are asked by one link."""
+    """A plugin that says who calls. All authenticators of a route are asked by one link.
+
+    It declares where its credentials stand. They reach no upstream, on any route, also where this
+    authenticator is not asked, unless the route says `forward_token: true`. A header of its own is
+    among `protects`, which holds for every route.
+    """
 
     stage = Stage.AUTHENTICATE
 
+    protects_schemes: frozenset[str] = frozenset()
+    """Schemes of `Authorization` (RFC 9110, 11.4) whose credentials are its own, lower case."""
+
+    protects_cookies: frozenset[str] = frozenset()
+    """Cookies that are its own; a name that ends in `*` stands for all that begin so."""
+
+    protects_query: frozenset[str] = frozenset()
+    """Parameters of the query that are its own."""
+
     @abstractmethod
-    async def authenticate(self, request: web.BaseRequest) -> Principal | None:
+    def authenticate(
+        self, request: web.BaseRequest
+    ) -> Principal | Awaitable[Principal | None] | None:
         """Return the principal, or None: nothing of mine is on this request.
 
-        Raises Unauthenticated: there is a credential of mine, and it is bad. A credential that is
-        accepted is removed from `outgoing` by its authenticator unless the route forwards it.
+        Mostly an `async def`; a plain function that knows the answer at once spares the request a
+        coroutine. Raises Unauthenticated: there is a credential of mine, and it is bad; Unavailable
+        where what it asks is away; Problem to refuse otherwise.
         """
 
     def challenge(self) -> str | None:

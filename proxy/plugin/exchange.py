@@ -210,12 +210,14 @@ class Exchange:
 
     `path` is the canonical view of the client's path, `prefix` the public prefix by which it came;
     `started` is a `time.perf_counter()` reading, and other times are seconds since then; `sent` and
-    `received` count body bytes. It holds no reference to the request, nor to anything that holds it:
+    `received` count body bytes; `origin_trusted` says that the page behind the request is of an origin
+    that `cors` lists. It holds no reference to the request, nor to anything that holds it:
     a cycle per request would cost the garbage collector 5-10 % CPU.
     """
 
     request_id: str = ""
     principal: Principal | None = None
+    origin_trusted: bool = False
     answer: Answer | None = None
     error: GatewayError | None = None
     status: int = 0

@@ -10,7 +10,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The caller, as an authenticator proved it. `by` is that authenticator's identity."""
+    """The caller, as an authenticator proved it. `by` is that authenticator's identity.
+
+    `ambient` says that browsers send its credential by themselves, as they do cookies and Basic: then
+    a page of another site may be behind an unsafe request, and the gateway asks for its origin.
+    """
 
     subject: str
     tenant: str | None = None
@@ -18,3 +22,4 @@ class Principal:
     roles: frozenset[str] = frozenset()
     claims: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     by: str = ""
+    ambient: bool = False

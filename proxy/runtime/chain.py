@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from http import HTTPStatus
 from types import CodeType, CoroutineType
-from typing import Any, cast
+from typing import Any
 
 from aiohttp import web
 
-from proxy.config.models import Access
-from proxy.errors import GatewayError, Unauthenticated, Unavailable
+from proxy.errors import Unavailable
 from proxy.plugin.answer import Answer
-from proxy.plugin.base import Authenticator, Handler, Plugin
+from proxy.plugin.base import Handler, Plugin
 from proxy.plugin.context import OwnHandler
-from proxy.plugin.exchange import EXCHANGE
-from proxy.runtime.refusal import forget_frames, refusal
+from proxy.runtime.refusal import refusal
 
 
 @dataclass(slots=True, eq=False)
@@ -86,7 +83,7 @@ async def _at_once(answer: Answer) -> Answer:
 _NEVER_RAISE: set[CodeType] = {_link.__code__, _at_once.__code__}
 
 
-def never_raises(handler: Callable[[web.BaseRequest], Coroutine[Any, Any, Answer]]) -> Handler:
+def never_raises(handler: Callable[..., Coroutine[Any, Any, Answer]]) -> Handler:
     """Mark a coroutine function as one that turns its errors into Answers itself."""
     _NEVER_RAISE.add(handler.__code__)
     return handler
@@ -105,55 +102,3 @@ def page(identity: str, handler: OwnHandler) -> Handler:
         return answer
 
     return call
-
-
-def authenticate_link(asked: Sequence[Held], access: Access, inner: Handler) -> Handler:
-    """Return the one link that asks a route's authenticators in their listed order.
-
-    The first principal wins. With none, a bad credential is told before an authenticator that is
-    away, and that before nothing at all: who can't be asked may have known the caller.
-    """
-    ways = [(held, cast(Authenticator, held.plugin)) for held in asked]
-
-    async def ask(request: web.BaseRequest) -> Answer:
-        found: GatewayError | None = None
-        for held, plugin in ways:
-            try:
-                if held.unavailable is not None:
-                    found = found or held.unavailable.refusal()
-                    continue
-                principal = await plugin.authenticate(request)
-            except Unauthenticated as bad:
-                forget_frames(bad)
-                found = found if isinstance(found, Unauthenticated) else bad
-            except Unavailable as away:
-                found = found or away.refusal()
-            except Exception as failure:  # authenticators fail closed
-                return refusal(request, failure, held.identity)
-            else:
-                if principal is not None:
-                    request[EXCHANGE].principal = principal
-                    return await inner(request)
-        if found is None and access is Access.OPTIONAL:
-            return await inner(request)
-        return _unknown_caller(request, found, ways)
-
-    return ask
-
-
-def _unknown_caller(
-    request: web.BaseRequest,
-    found: GatewayError | None,
-    ways: Sequence[tuple[Held, Authenticator]],
-) -> Answer:
-    """Return what the caller is told; a 401 says what would let it in (RFC 9110, 11.6.1)."""
-    error = found or GatewayError("credentials_missing")
-    if error.status == HTTPStatus.UNAUTHORIZED:
-        try:
-            challenges = [plugin.challenge() for _, plugin in ways]
-        except Exception as failure:
-            return refusal(request, failure, "authenticate")
-        given = ", ".join(challenge for challenge in challenges if challenge)
-        if given:
-            error.headers["WWW-Authenticate"] = given
-    return refusal(request, error, "authenticate")

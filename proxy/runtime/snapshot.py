@@ -18,7 +18,8 @@ from proxy.plugin.catalog import Catalog
 from proxy.plugin.context import GatewayStatus, OwnHandler
 from proxy.plugin.exchange import EXCHANGE
 from proxy.plugin.stages import Stage
-from proxy.runtime.chain import Held, authenticate_link, guarded, link, never_raises
+from proxy.runtime.asking import authenticate_link
+from proxy.runtime.chain import Held, guarded, link, never_raises
 from proxy.runtime.context import Context
 from proxy.runtime.fields import RequestRules
 from proxy.runtime.forward import forward

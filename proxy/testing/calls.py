@@ -18,8 +18,9 @@ from proxy.plugin.answer import Answer
 from proxy.plugin.base import Authenticator, Handler, Plugin
 from proxy.plugin.exchange import EXCHANGE, Client, Exchange
 from proxy.plugin.outgoing import Outgoing
+from proxy.runtime.asking import authenticate_link
 from proxy.runtime.callbacks import finished, marked
-from proxy.runtime.chain import Held, authenticate_link, guarded, link
+from proxy.runtime.chain import Held, guarded, link
 from proxy.server.request import Request
 from proxy.tasks import Tasks
 from proxy.testing.making import running

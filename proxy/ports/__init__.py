@@ -1,0 +1,1 @@
+"""The ports: what the gateway asks of a secret store, whoever answers."""

@@ -1,0 +1,130 @@
+"""The one link of a chain that asks who calls."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING, cast
+
+from proxy.config.models import Access
+from proxy.errors import GatewayError, Unauthenticated, Unavailable
+from proxy.plugin.base import Authenticator, Handler
+from proxy.plugin.principal import Principal
+from proxy.runtime.chain import Held, never_raises
+from proxy.runtime.refusal import forget_frames, refusal
+from proxy.runtime.sites import check_site
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from proxy.plugin.answer import Answer
+    from proxy.server.request import Request
+
+    Given = Principal | None | Awaitable[Principal | None]
+
+Way = tuple[Held, Authenticator]
+
+
+def authenticate_link(asked: Sequence[Held], access: Access, inner: Handler) -> Handler:
+    """Return the one link that asks a route's authenticators in their listed order.
+
+    Where the first one knows the caller at once, no coroutine is made.
+    """
+    ways = ways_of(asked)
+    held, first = ways[0]
+
+    def call(incoming: web.BaseRequest) -> Awaitable[Answer]:
+        request = cast("Request", incoming)
+        given: Given = None
+        if held.unavailable is None:
+            try:
+                given = first.authenticate(request)
+                if isinstance(given, Principal) and not given.ambient:
+                    request.exchange.principal = given
+                    return inner(request)
+            except Exception as error:  # an authenticator may fail in any way
+                given = _raising(error)
+        return ask(request, given)
+
+    async def ask(request: Request, given: Given) -> Answer:
+        try:
+            principal = await caller(ways, request, given)
+            if principal is None and access is not Access.OPTIONAL:
+                raise _challenging(GatewayError("credentials_missing"), ways)  # noqa: TRY301
+        except _Bug as bug:
+            return refusal(request, bug.error, bug.identity)
+        except Exception as error:
+            return refusal(request, error, "authenticate")
+        request.exchange.principal = principal
+        return await inner(request)
+
+    never_raises(ask)
+    return call
+
+
+def ways_of(asked: Sequence[Held]) -> list[Way]:
+    """Return held authenticators as they are asked."""
+    return [(held, cast(Authenticator, held.plugin)) for held in asked]
+
+
+async def caller(ways: Sequence[Way], request: Request, given: Given = None) -> Principal | None:
+    """Return who calls, None where there is no credential; `given` is what the first way has said.
+
+    The first principal wins. With none, a bad credential is told before an authenticator that is
+    away, and that before nothing at all: who can't be asked may have known the caller. Raises
+    GatewayError: a 401 with every challenge, a 503, or `csrf_refused`.
+    """
+    found: GatewayError | None = None
+    for held, plugin in ways:
+        try:
+            if held.unavailable is not None:
+                found = found or held.unavailable.refusal()
+                continue
+            given = given or plugin.authenticate(request)
+            principal = given if given is None or isinstance(given, Principal) else await given
+        except Unauthenticated as bad:
+            forget_frames(bad)
+            found = found if isinstance(found, Unauthenticated) else bad
+        except Unavailable as away:
+            found = found or away.refusal()
+        except Exception as failure:  # authenticators fail closed
+            raise _Bug(failure, held.identity) from None
+        else:
+            if principal is not None:
+                if principal.ambient:
+                    check_site(request)
+                return principal
+        given = None
+    if found is not None:
+        raise _challenging(found, ways)
+    return None
+
+
+class _Bug(Exception):
+    """An authenticator failed, or refused in words of its own: nobody else is asked."""
+
+    def __init__(self, error: Exception, identity: str) -> None:
+        self.error = error
+        self.identity = identity
+        super().__init__(identity)
+
+
+async def _raising(error: Exception) -> Principal | None:
+    raise error
+
+
+def _challenging(error: GatewayError, ways: Sequence[Way]) -> GatewayError:
+    """Return the error; a 401 says what would let the caller in (RFC 9110, 11.6.1)."""
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        challenges = [_challenge(held, plugin) for held, plugin in ways]
+        given = ", ".join(dict.fromkeys(challenge for challenge in challenges if challenge))
+        if given:
+            error.headers["WWW-Authenticate"] = given
+    return error
+
+
+def _challenge(held: Held, plugin: Authenticator) -> str | None:
+    try:
+        return plugin.challenge()
+    except Exception as failure:
+        raise _Bug(failure, held.identity) from None
