@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from dataclasses import dataclass
 
 _ABSOLUTE = re.compile(r"(https?:)?//([^/?#\\\s]*)([/?#].*)?", re.IGNORECASE | re.DOTALL)
@@ -98,7 +98,7 @@ def cookies(value: str, allowed: Collection[str]) -> str:
     return "; ".join(kept)
 
 
-def cookies_without(value: str, hidden: Collection[str]) -> str:
+def cookies_without(value: str, hidden: Container[str]) -> str:
     """Return a `Cookie` value without the hidden names, "" when none is left."""
     pairs = (pair.strip() for pair in value.split(";"))
     return "; ".join(pair for pair in pairs if pair.partition("=")[0].strip() not in hidden)

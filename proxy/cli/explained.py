@@ -11,6 +11,7 @@ Told = Mapping[str, Any]
 
 _REASONS: Mapping[str, str] = {
     "cookies": "forward_cookies does not let it by, or not all of it",
+    "credentials": "a caller's credential goes no further without forward_token",
     "forwarding": "only the gateway says how a request came",
     "framing": "the gateway frames what it sends",
     "gateway": "the gateway writes its own, or acts on it itself",

@@ -82,10 +82,12 @@ def _masks(files: Files, snapshot: Snapshot) -> Masks:
     authenticators = (
         held.plugin for held in snapshot.instances.held if isinstance(held.plugin, Authenticator)
     )
-    return Masks(
-        {*private, *from_environment(files.root, files.environment)},
-        {name for plugin in authenticators for name in plugin.protects},
-    )
+    owned = {
+        name
+        for plugin in authenticators
+        for name in (*plugin.protects, *plugin.protects_cookies, *plugin.protects_query)
+    }
+    return Masks({*private, *from_environment(files.root, files.environment)}, owned)
 
 
 def _begin(snapshot: Snapshot, heard: Heard) -> None:

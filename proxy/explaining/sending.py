@@ -132,7 +132,8 @@ def _why(snapshot: Snapshot, request: Request, field: Field) -> Dropped:
     name = LOWER[field[0]]
     underscores = request.route.spec.allow_underscore_headers
     reason = snapshot.rules.why_dropped(name, underscores=underscores)
-    if reason is None:
+    passes = name == b"authorization" and not snapshot.rules.withheld.holds(field[1])
+    if reason is None or passes:
         assert name in tokens(value for key, value in request.fields if LOWER[key] == b"connection")
         reason = "named"
     owners = _owners(snapshot, decode(name)) if reason == "protected" else ()

@@ -162,7 +162,10 @@ def _routed(
     client, chain, outer = caller
     route = candidate.route
     spec = route.spec
-    fields, hops = snapshot.rules.judge(request, spec)
+    rules = snapshot.rules
+    fields, hops = rules.judge(request, spec)
+    if query and rules.withheld.query and not spec.forward_token:
+        query = rules.withheld.without(query)
     if spec.via:
         fields.append(VIA)
     request.route = route

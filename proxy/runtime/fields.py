@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from proxy import rewriting
@@ -18,19 +18,22 @@ from proxy.headers import (
     is_identity,
     tokens,
 )
+from proxy.runtime.withheld import CookieNames, Withheld, without_token
 
 if TYPE_CHECKING:
     from proxy.server.request import Request
     from proxy.upstream.head import Head
 
-PASS, DROP, CONNECTION, COOKIE, HOPS, TRAILERS, LENGTH, CODING = range(8)
+PASS, DROP, CONNECTION, AUTHORIZATION, COOKIE, PROTOCOLS, HOPS, TRAILERS, LENGTH, CODING = range(10)
 
 _VERDICTS = {
+    b"authorization": AUTHORIZATION,
     b"connection": CONNECTION,
     b"content-length": LENGTH,
     b"cookie": COOKIE,
     b"expect": DROP,
     b"host": DROP,
+    b"sec-websocket-protocol": PROTOCOLS,
     b"te": TRAILERS,
     b"transfer-encoding": CODING,
     b"x-brain-hops": HOPS,
@@ -38,12 +41,14 @@ _VERDICTS = {
 
 _WHY = {
     DROP: "gateway",
+    AUTHORIZATION: "credentials",
     CONNECTION: "hop-by-hop",
     COOKIE: "cookies",
     HOPS: "forwarding",
     TRAILERS: "hop-by-hop",
     LENGTH: "framing",
     CODING: "framing",
+    PROTOCOLS: "credentials",
 }
 
 MOST_VERDICTS = 1024
@@ -54,14 +59,17 @@ class RequestRules:
     """Judges the client's fields for one snapshot; verdicts on names are remembered.
 
     Dropped: hop-by-hop fields and those that `Connection` names, forwarding and identity fields,
-    what a plugin protects, and names with an underscore, which alias a dash under WSGI
-    (semantics.md, rows 8-10). What has a meaning of its own is seen in the same pass.
+    what a plugin protects, the credentials of callers, and names with an underscore, which alias a
+    dash under WSGI (semantics.md, rows 8-10). What has a meaning of its own is seen in the same pass.
     """
 
-    def __init__(self, protected: Iterable[str], hops: int) -> None:
+    def __init__(
+        self, protected: Iterable[str], hops: int, withheld: Withheld | None = None
+    ) -> None:
         dashed = (name.lower().replace("_", "-") for name in protected)
         self._protected = frozenset(name.encode() for name in dashed)
         self._hops = hops
+        self.withheld = withheld or Withheld()
         self._verdicts: dict[bytes, int] = {}
         self._lenient: dict[bytes, int] = {}
 
@@ -87,17 +95,34 @@ class RequestRules:
                 continue
             elif verdict == CONNECTION:
                 named.append(field[1])
-            elif verdict == COOKIE:
-                kept.extend(_cookie_field(field, spec))
-            elif verdict == HOPS:
-                hops = max(hops, self._count(field[1]))
-            elif verdict == TRAILERS:
-                request.wants_trailers = _wants_trailers(field[1])
+            elif verdict <= PROTOCOLS:
+                kept += self._partly(request, spec, field, verdict)
             else:
-                _check_framing(request, verdict, field[1])
+                hops = max(hops, self._noted(request, field[1], verdict))
         if named and not all(value in _PLAIN_CONNECTION for value in named):
             kept = _without_named(kept, named)
         return kept, hops
+
+    def _partly(
+        self, request: Request, spec: RouteSpec | None, field: Field, verdict: int
+    ) -> Sequence[Field]:
+        """Return what goes on of a field that may hold a caller's credential."""
+        if verdict == AUTHORIZATION:
+            held = self.withheld.holds(field[1]) and not (spec is not None and spec.forward_token)
+            return () if held else (field,)
+        if verdict == COOKIE:
+            return _cookie_field(field, spec, self.withheld.cookies)
+        return _protocols(request, field)
+
+    def _noted(self, request: Request, value: bytes, verdict: int) -> int:
+        """Note what a field asks for that is not sent on; return the hops that it tells of."""
+        if verdict == HOPS:
+            return self._count(value)
+        if verdict == TRAILERS:
+            request.wants_trailers = _wants_trailers(value)
+        else:
+            _check_framing(request, verdict, value)
+        return 0
 
     def _count(self, value: bytes) -> int:
         hops = int(value) if value.isdigit() and len(value) < 4 else 0
@@ -168,17 +193,31 @@ def _without_named(kept: list[Field], named: list[bytes]) -> list[Field]:
     return [field for field in kept if LOWER[field[0]] not in dropped]
 
 
-def _cookie_field(field: Field, spec: RouteSpec | None) -> list[Field]:
+def _cookie_field(field: Field, spec: RouteSpec | None, withheld: CookieNames) -> list[Field]:
     rule = Cookies.NONE if spec is None else spec.forward_cookies
     if rule is Cookies.NONE or spec is None:
         return []
-    if rule is Cookies.ALL:
-        if not spec.hidden_cookies:
-            return [field]
-        left = rewriting.cookies_without(decode(field[1]), spec.hidden_cookies)
-    else:
-        left = rewriting.cookies(decode(field[1]), rule)
+    secret = bool(withheld) and not spec.forward_token
+    if rule is Cookies.ALL and not spec.hidden_cookies and not secret:
+        return [field]
+    left = decode(field[1])
+    if rule is not Cookies.ALL:
+        left = rewriting.cookies(left, rule)
+    if spec.hidden_cookies:
+        left = rewriting.cookies_without(left, spec.hidden_cookies)
+    if secret:
+        left = rewriting.cookies_without(left, withheld)
     return [(field[0], encode(left))] if left else []
+
+
+def _protocols(request: Request, field: Field) -> Sequence[Field]:
+    """Return all subprotocols for the first field of them, less a token that stands among them."""
+    offered = [one for one in request.fields if LOWER[one[0]] == b"sec-websocket-protocol"]
+    if offered[0] is not field:
+        return ()
+    own = without_token(offered)
+    request.token_offered = own is not None
+    return offered if own is None else own
 
 
 def answer_fields(head: Head, request: Request) -> list[Field]:

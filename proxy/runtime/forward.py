@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from proxy.config.models import Retry
 from proxy.errors import GatewayError
-from proxy.headers import VIA, Field, encode, render
+from proxy.headers import VIA, Field, encode, first, render
 from proxy.plugin.answer import Answer
 from proxy.plugin.exchange import Attempt, Exchange
 from proxy.runtime.fields import answer_fields
@@ -23,6 +23,7 @@ from proxy.runtime.refusal import refusal
 from proxy.runtime.replay import Replay
 from proxy.runtime.retrying import again, again_after, keeps_body
 from proxy.runtime.shape import sent_its_way
+from proxy.runtime.withheld import SUBPROTOCOL
 from proxy.server.tunnel import UpgradeTunnel
 from proxy.server.upload import ClientUpload
 from proxy.upstream.body import Lease, UpstreamBody
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from proxy.server.request import Request
     from proxy.upstream.target import Target
 
+_PROTOCOL = "Sec-WebSocket-Protocol"
 _WITH_EMPTY_LENGTH = frozenset({"POST", "PUT", "PATCH"})
 
 Body = bytes | AsyncIterable[bytes] | None
@@ -272,6 +274,9 @@ def _answer(request: Request, lease: Lease, head: Head) -> Answer:
     if not head.has_body:
         if head.status == 101:
             _switch(request, lease, connection)
+            if request.token_offered and first(fields, _PROTOCOL) is None:
+                # A browser that offered subprotocols fails a handshake that selects none.
+                fields.append((encode(_PROTOCOL), SUBPROTOCOL))
         return Answer.from_upstream(head.status, reason, fields, b"")
     timeouts = route.timeouts
     dated = b"date" in head.noted

@@ -32,6 +32,7 @@ from proxy.runtime.router import Candidate, Router, candidate_of
 from proxy.runtime.shape import shape
 from proxy.runtime.shared import Shared
 from proxy.runtime.slices import in_slices, let_go
+from proxy.runtime.withheld import Withheld
 from proxy.server.certificate import expires_at
 from proxy.server.checks import ALLOW
 from proxy.server.protocol import ClientConnection
@@ -140,7 +141,8 @@ class Snapshot:
         held = self.instances.held
         config = self.config
         protected = {name for one in held for name in one.plugin.protects}
-        self.rules = RequestRules(protected, config.gateway.limits.hops)
+        withheld = Withheld(one.plugin for one in held)
+        self.rules = RequestRules(protected, config.gateway.limits.hops, withheld)
         around = [held[index] for index in config.global_chain]
         observing = [one for one in around if one.plugin.stage is Stage.OBSERVE]
         self.refusing_chain = self._fold(around, guarded("gateway", _refuse))

@@ -42,7 +42,8 @@ class Request(web.BaseRequest):
     route that rewrites; `refused` why this one can't be forwarded, which its route's chain hears from
     the forwarder; `informed` whether a 1xx was relayed; `wants_trailers` whether the client reads
     what comes behind a body (RFC 9110, 6.5.1); `uploads` whether a body was announced; `upgrading`
-    whether the client asks for another protocol, which was checked before; `copy` the copy that a
+    whether the client asks for another protocol, which was checked before; `token_offered` whether it
+    put a token among the subprotocols; `copy` the copy that a
     mirror gets, `bare` the target and the fields for it, where they are not the outgoing request's;
     `keep` whether the connection may serve another request; `leases` what must be given back when all
     is over.
@@ -64,6 +65,7 @@ class Request(web.BaseRequest):
     refused: GatewayError | None = None
     informed: bool = False
     upgrade: bool = False
+    token_offered: bool = False
     wants_trailers: bool = False
     tunnel: UpgradeTunnel | None = None
     copy: Any = None

@@ -147,7 +147,7 @@ async def call(
         body=body,
         client=Client(client, "https", "brain.example.com", trusted),
         route=route or TestRoute(),
-        protects=plugin.protects,
+        plugin=plugin,
     )
     if claims is not None:
         request.exchange.principal = principal(claims)

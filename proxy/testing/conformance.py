@@ -213,7 +213,7 @@ def _request(made: Plugin) -> Any:
         "/",
         client=Client(ADDRESS, "https", "brain.example.com"),
         route=TestRoute(),
-        protects=made.protects,
+        plugin=made,
     )
 
 

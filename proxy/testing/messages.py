@@ -15,11 +15,13 @@ from yarl import URL
 from proxy import paths
 from proxy.headers import Field, encode
 from proxy.plugin.answer import Answer
+from proxy.plugin.base import Plugin
 from proxy.plugin.claims import principal_of
 from proxy.plugin.exchange import Client, Exchange
 from proxy.plugin.outgoing import Outgoing
 from proxy.plugin.principal import Principal
 from proxy.runtime.fields import RequestRules
+from proxy.runtime.withheld import Withheld
 from proxy.server.request import Request
 
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
@@ -104,11 +106,11 @@ def request_of(
     body: Body | None = None,
     client: Client,
     route: TestRoute,
-    protects: Iterable[str] = (),
+    plugin: Plugin | None = None,
 ) -> Request:
     """Return a request with its exchange, as a plugin finds it in a chain.
 
-    `protects` are the headers that plugins own: as in a gateway, they are not sent on.
+    What `plugin` protects is not sent on, as in a gateway.
     """
     fields = _fields(headers)
     whole = body if isinstance(body, bytes) else None
@@ -120,7 +122,10 @@ def request_of(
     request = Request(_message(method, target, fields), EMPTY_PAYLOAD, cast("Any", connection))
     request.uploads = body is not None
     raw_path, query = paths.split_target(target)
-    kept, _ = RequestRules(protects, HOPS).judge(request, None)
+    withheld = Withheld(() if plugin is None or route.forward_token else (plugin,))
+    protects = () if plugin is None else plugin.protects
+    kept, _ = RequestRules(protects, HOPS, withheld).judge(request, None)
+    query = withheld.without(query)
     inside = raw_path == PREFIX or raw_path.startswith(f"{PREFIX}/")
     sent = (raw_path.removeprefix(PREFIX) or "/") if inside else raw_path
     outgoing = Outgoing(method, sent + query, kept)

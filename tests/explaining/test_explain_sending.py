@@ -69,6 +69,21 @@ async def test_a_prefix_and_a_host_may_be_kept(of: Of) -> None:
     assert (sent["target"], sent["targets"][0]["host"]) == ("/base/api/kept/x", "shop.test")
 
 
+async def test_a_callers_credential_is_dropped_by_its_scheme(of: Of) -> None:
+    entry = "  - {use: 'tests.functional.test_credentials_withheld:AnyToken'}"
+    text = TEXT.replace("  - request-id", f"  - request-id\n{entry}")
+    bearer = await of(text).told("GET /api/far/x?ticket=hush1", "Authorization: Bearer hush2")
+    assert pairs(bearer, "dropped", "reason") == [
+        ("Host", "gateway"),
+        ("Authorization", "credentials"),
+    ]
+    assert "hush" not in str(bearer)
+    named = await of(text).told(
+        "GET /api/far/x", "Authorization: Token x", "Connection: Authorization"
+    )
+    assert ("Authorization", "named") in pairs(named, "dropped", "reason")
+
+
 async def test_each_field_that_is_dropped_has_its_reason(of: Of) -> None:
     told = await of(TEXT).told(
         "POST /api/far/x",
