@@ -17,9 +17,13 @@ from tests.functional.plugins_for_tests import HERE, Behaviour, entry
 Behave = Callable[[Behaviour], Behaviour]
 
 
-def token(header: str, **options: object) -> str:
+KINDS = ("Token", "PlainToken")
+"""One whose `authenticate` is a coroutine, and one that answers at once."""
+
+
+def token(header: str, kind: str = "Token", **options: object) -> str:
     given = "".join(f", {name}: {value}" for name, value in options.items())
-    return f'{{use: "{HERE}:Token", as: {header.lower()}, with: {{header: {header}{given}}}}}'
+    return f'{{use: "{HERE}:{kind}", as: {header.lower()}, with: {{header: {header}{given}}}}}'
 
 
 def closed(url: str, *entries: str, access: str = "") -> str:
@@ -54,6 +58,7 @@ CASES: list[tuple[list[str], int, str | None, str | None]] = [
 ]
 
 
+@pytest.mark.parametrize("kinds", [(a, b) for a in KINDS for b in KINDS])
 @pytest.mark.parametrize(("sent", "status", "code", "by"), CASES)
 async def test_the_first_principal_wins_and_else_the_first_bad_credential_is_told(
     gateway: MakeGateway,
@@ -63,8 +68,10 @@ async def test_the_first_principal_wins_and_else_the_first_bad_credential_is_tol
     status: int,
     code: str | None,
     by: str | None,
+    kinds: tuple[str, str],
 ) -> None:
-    entries = (token("A", code="credentials_expired"), token("B", code="its_own_code"))
+    first = token("A", kinds[0], code="credentials_expired")
+    entries = (first, token("B", kinds[1], code="its_own_code"))
     running = await gateway(closed(upstream.url, *entries, entry("who")))
     reply = await running.get("/api/brain/echo/", *sent)
     assert reply.status == status
@@ -77,6 +84,7 @@ async def test_the_first_principal_wins_and_else_the_first_bad_credential_is_tol
     assert upstream.seen == []
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("sent", "status", "by"), [([], 200, None), (["A: good"], 200, "A"), (["A: bad"], 401, None)]
 )
@@ -87,19 +95,24 @@ async def test_optional_lets_nobody_pass_with_a_bad_credential(
     sent: list[str],
     status: int,
     by: str | None,
+    kind: str,
 ) -> None:
-    running = await gateway(closed(upstream.url, token("A"), entry("who"), access="optional"))
+    entries = (token("A", kind), entry("who"))
+    running = await gateway(closed(upstream.url, *entries, access="optional"))
     assert (await running.get("/api/brain/echo/", *sent)).status == status
     assert principals == ([by] if status == 200 else [])
 
 
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_bug_of_an_authenticator_lets_nobody_in_and_is_told_with_its_name(
+    kind: str,
     gateway: MakeGateway,
     upstream: RecordingUpstream,
     principals: list[str | None],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    running = await gateway(closed(upstream.url, token("A", bug="true"), token("B"), entry("who")))
+    entries = (token("A", kind, bug="true"), token("B"), entry("who"))
+    running = await gateway(closed(upstream.url, *entries))
     assert (await running.get("/api/brain/echo/", "B: good")).status == 500
     assert "'a' failed on route 'echo" in caplog.text
     assert upstream.seen == []
