@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # `typing` itself is a third of what a health check would imp
     from proxy.plugin.exchange import Attempt as Attempt
     from proxy.plugin.exchange import Client as Client
     from proxy.plugin.exchange import Exchange as Exchange
+    from proxy.plugin.fields import PreparedHeaders as PreparedHeaders
     from proxy.plugin.outgoing import Outgoing as Outgoing
     from proxy.plugin.principal import Principal as Principal
     from proxy.plugin.stages import Stage as Stage
@@ -54,6 +55,7 @@ _HOMES = {
     "Outgoing": "proxy.plugin.outgoing",
     "Plugin": "proxy.plugin.base",
     "PluginContext": "proxy.plugin.context",
+    "PreparedHeaders": "proxy.plugin.fields",
     "Principal": "proxy.plugin.principal",
     "Problem": "proxy.errors",
     "Problems": "proxy.plugin.base",

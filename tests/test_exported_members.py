@@ -28,6 +28,7 @@ PUBLIC = [
     "Outgoing",
     "Plugin",
     "PluginContext",
+    "PreparedHeaders",
     "Principal",
     "Problem",
     "Problems",

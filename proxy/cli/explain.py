@@ -104,23 +104,17 @@ def _address(text: str) -> str:
 def _claims(file: IO[str] | None, token: str | None) -> Mapping[str, Any] | None:
     """Return the claims that the caller is taken to have. What was given is never repeated."""
     from proxy.explaining.caller import claims_of, payload_of
-    from proxy.plugin.claims import principal_of
 
     if file is not None and token is not None:
         raise click.UsageError("--claims and --token say both who calls: give one of them")
     hint = "--token" if file is None else "--claims"
     try:
         if token is not None:
-            claims = payload_of(sys.stdin.read() if token == STDIN else token)
-        elif file is not None:
-            claims = claims_of(file.read())
-        else:
-            return None
-        principal_of(claims)
+            return payload_of(sys.stdin.read() if token == STDIN else token)
+        return None if file is None else claims_of(file.read())
     except ValueError as error:
         told = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
         raise click.BadParameter(told, param_hint=hint) from None
-    return claims
 
 
 def _loaded(files: tuple[str, ...]) -> Files:
@@ -151,6 +145,8 @@ def _explained(files: Files, question: Question) -> dict[str, Any]:
         raise click.UsageError(str(error)) from None
     try:
         found = asyncio.run(explained(files, question, readers(gateway)))
+    except ValueError as error:  # what the authenticator that is asked makes of the claims
+        raise click.BadParameter(str(error), param_hint="--claims or --token") from None
     except ConfigError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)

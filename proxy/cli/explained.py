@@ -141,6 +141,7 @@ def _caller(told: Told) -> Iterator[Row]:
     for name in ("roles", "scopes"):
         if caller[name]:
             yield name, ", ".join(caller[name])
+    yield "by", caller["by"]
 
 
 def _chain(told: Told) -> Iterator[Row]:

@@ -15,14 +15,17 @@ from proxy.cli.columns import aligned
 if TYPE_CHECKING:
     from proxy.config.models import Config, MirrorSpec, RouteSpec, SplitSpec
 
-COLUMNS = ("match", "upstream", "access", "chain", "place")
+COLUMNS = ("match", "upstream", "access", "may", "chain", "place")
 
 
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="One array of objects.")
 def routes(files: tuple[str, ...], as_json: bool) -> None:
-    """Print what FILES (routes.yaml) become: match, upstream, who may call, chain, place."""
+    """Print what FILES (routes.yaml) become: match, upstream, who may call, chain, place.
+
+    ACCESS is who says who calls, MAY which of these callers are let in.
+    """
     from proxy.cli.check import painted
     from proxy.config.load import load
     from proxy.plugin.catalog import Catalog
@@ -49,6 +52,7 @@ def table(config: Config) -> Iterator[dict[str, Any]]:
                 "split": [_part(config, route, one) for one in route.split],
                 "mirror": None if route.mirror is None else _mirror(config, route, route.mirror),
                 "access": _access(config, route),
+                "may": _may(config, route),
                 "chain": [config.entries[index].identity for index in route.chain],
                 "place": f"{route.place.file}:{route.place.line}",
             }
@@ -88,6 +92,12 @@ def _access(config: Config, route: RouteSpec) -> str:
     ]
 
 
+def _may(config: Config, route: RouteSpec) -> list[str]:
+    """Return whom each plugin of the chain lets pass that turns others away; all of them must agree."""
+    told = (config.entries[index].admits for index in route.chain)
+    return [one for one in told if one is not None]
+
+
 def _aligned(rows: Sequence[dict[str, Any]]) -> str:
     lines = [tuple(column.upper() for column in COLUMNS)]
     lines += [tuple(_cell(row, column) for column in COLUMNS) for row in rows]
@@ -96,6 +106,10 @@ def _aligned(rows: Sequence[dict[str, Any]]) -> str:
 
 def _cell(row: dict[str, Any], column: str) -> str:
     value = row[column]
+    if column == "may":
+        several = len(value) > 1
+        told = (f"({one})" if several and " | " in one else one for one in value)
+        return " and ".join(told) or "-"
     if column == "upstream":
         copies = [] if row["mirror"] is None else [f"copies {row['mirror']}"]
         return ", ".join([value, *row["split"], *copies])

@@ -52,6 +52,7 @@ def plugins_schema(catalog: Catalog) -> dict[str, Any]:
                 **plugin.schema,
                 "x-stage": plugin.stage.name,
                 "x-authenticator": issubclass(plugin, Authenticator),
+                **({} if plugin.needs_caller is None else {"x-needs-caller": plugin.needs_caller}),
                 **({"x-per-worker": plugin.per_worker} if plugin.per_worker else {}),
             }
             for name, plugin in found.items()

@@ -12,6 +12,7 @@ from proxy.config.source import Span
 from proxy.config.work import Work
 
 _OF_CALLER = frozenset({"claims", "principal"})
+_ASK_OR_SKIP = "skip it here, or ask who calls"
 
 
 def access_of(given: Any, outer: Access) -> Access:
@@ -70,13 +71,23 @@ def check_values(
 ) -> None:
     """Report values of the caller or of the path that a route can't have."""
     links = [link for link in chain.links if not link.authenticator]
-    needed = [(name, f"plugin '{link.identity}'") for link in links for name in link.names]
+    if access is Access.PUBLIC:
+        for link in links:
+            if link.needs_caller:
+                message = f"{what} is public, but plugin '{link.identity}' needs to know who calls"
+                work.report.error(Code.CLAIMS_NEEDED, message, span, _ASK_OR_SKIP)
+    needed = [
+        (name, f"plugin '{link.identity}'")
+        for link in links
+        for name in link.names
+        if link.needs_caller is None or name.partition(".")[0] not in _OF_CALLER
+    ]
     needed += [(name, "its 'rewrite'") for name in rewrite]
     for name, needs in needed:
         root, _, rest = name.partition(".")
         if access is Access.PUBLIC and root in _OF_CALLER:
             message = f"{what} is public, but {needs} needs ${{{name}}}"
-            work.report.error(Code.CLAIMS_NEEDED, message, span, "skip it here, or ask who calls")
+            work.report.error(Code.CLAIMS_NEEDED, message, span, _ASK_OR_SKIP)
         elif rest.startswith("path.") and rest.removeprefix("path.") not in path_names:
             message = f"{what}: {needs} needs ${{{name}}}, which its path does not name"
             hint = f"write {{{rest.removeprefix('path.')}}} in match.path"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from proxy.config.codes import Code
 from proxy.config.diagnostics import listed, nearest
@@ -28,6 +28,7 @@ from proxy.templates import Template
 class Link:
     """One entry as a chain sees it. `names` are the per-request values that its options need.
 
+    `needs_caller` is what the plugin says of itself, None where its options tell.
     `sure` is False where the plugin could not be looked at: then nothing is concluded from it.
     """
 
@@ -37,6 +38,15 @@ class Link:
     authenticator: bool
     names: tuple[str, ...] = ()
     sure: bool = True
+    needs_caller: bool | None = None
+
+
+class _Checked(NamedTuple):
+    """An entry whose options were looked at. `plugin` is None where none could be made."""
+
+    plugin: Plugin | None = None
+    names: tuple[str, ...] = ()
+    admits: str | None = None
 
 
 class Entries:
@@ -52,8 +62,8 @@ class Entries:
         known = self._known(entry, options_path)
         if known is None:
             return None
-        self.entries.append(entry)
-        made, names = self._checked(entry, known, options_path)
+        made, names, admits = self._checked(entry, known, options_path)
+        self.entries.append(entry if admits is None else replace(entry, admits=admits))
         return Link(
             len(self.entries) - 1,
             entry.identity,
@@ -61,6 +71,7 @@ class Entries:
             known.authenticator,
             names,
             known.sure,
+            made.needs_caller if made else known.needs_caller,
         )
 
     def _entry(self, item: Any, path: Path) -> tuple[Entry, Path]:
@@ -89,28 +100,29 @@ class Entries:
             self._work.report.error(Code.PLUGIN_REFUSES, str(error), span, error.hint)
         return None
 
-    def _checked(
-        self, entry: Entry, known: Known, path: Path
-    ) -> tuple[Plugin | None, tuple[str, ...]]:
+    def _checked(self, entry: Entry, known: Known, path: Path) -> _Checked:
         """Return the plugin, where it may be made, and the per-request values that it needs."""
         work = self._work
         if not isinstance(entry.options, dict):
             message = f"plugin '{entry.plugin}': expected its options as a mapping"
             hint = f"without options write the name alone: {entry.plugin}"
             work.report.error(Code.WRONG_TYPE, message, work.key(*path), hint)
-            return None, ()
+            return _Checked()
         try:
             found = violations(known.schema, entry.options, work.root, path, work.report)
             if found.any or not known.sure:
-                return None, ()
+                return _Checked()
             options = convert(known.schema, entry.options)
             names = tuple(_names(options))
-            return (self._made(known, options, path) if known.made else None), names
+            if known.made is None:
+                return _Checked(None, names)
+            plugin = self._made(known, options, path)
+            return _Checked(plugin, names, plugin.admits())
         except (Exception, SystemExit) as error:  # a constructor may fail in any way
             remedy = error.hint if isinstance(error, ConfigError) else None
             message = _refusal(entry.plugin, error)
             work.report.error(Code.PLUGIN_REFUSES, message, work.key(*path), remedy)
-            return None, ()
+            return _Checked()
 
     def _made(self, known: Known, options: Mapping[str, Any], path: Path) -> Plugin:
         assert known.made is not None

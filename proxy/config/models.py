@@ -195,6 +195,7 @@ class Entry:
 
     `options` are as written, environment values put in, not yet converted by the schema's formats.
     `use` is `module:attr` for an entry written so, else None and `plugin` is an entry point's name.
+    `admits` says whom the plugin lets pass, in its own words; None where it turns nobody away.
     """
 
     identity: str
@@ -202,6 +203,7 @@ class Entry:
     use: str | None
     options: Mapping[str, Any]
     place: Place
+    admits: str | None = None
 
 
 class Cookies(Enum):

@@ -24,6 +24,7 @@ class Known:
     authenticator: bool
     made: type[Plugin] | None = None
     sure: bool = True
+    needs_caller: bool | None = None
 
 
 class Registry:
@@ -90,4 +91,9 @@ class Registry:
         shipped = self._shipped.get(name)
         if shipped is None:
             return Known({}, Stage.TRANSFORM, authenticator=False, sure=False)
-        return Known(shipped, Stage[shipped["x-stage"]], shipped["x-authenticator"])
+        return Known(
+            shipped,
+            Stage[shipped["x-stage"]],
+            shipped["x-authenticator"],
+            needs_caller=shipped.get("x-needs-caller"),
+        )

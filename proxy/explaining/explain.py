@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from proxy.config.models import Config, RouteSpec
 from proxy.config.private import private_values
@@ -110,7 +110,7 @@ def _explained(
     exchange = request.exchange
     found = rivals(snapshot, request)
     taken = _taken(files, snapshot, request, found)
-    exchange.principal = _principal(question, taken)
+    exchange.principal = _principal(question, snapshot, taken)
     # Before plugins are asked: one may touch what it looks at.
     sent, failure, taken = _sent(files, snapshot, request, taken)
     answer = refusal(snapshot, request, pages)
@@ -151,13 +151,23 @@ def _taken(files: Files, snapshot: Snapshot, request: Request, found: list[Rival
     )
 
 
-def _principal(question: Question, taken: Taken | None) -> Principal | None:
-    """Return who the caller is taken for; nobody asks on a public route."""
+def _principal(question: Question, snapshot: Snapshot, taken: Taken | None) -> Principal | None:
+    """Return who the caller is taken for; nobody asks on a public route.
+
+    Of several authenticators the first one that reads claims in a way of its own is believed: what
+    they mean to an API key is nothing.
+    """
     if question.claims is None:
         return None
-    asked = () if taken is None else taken.authenticators
-    principal = principal_of(question.claims, *asked[:1])
-    return principal if asked else None
+    held = snapshot.instances.held
+    asked = () if taken is None else taken.candidate.route.spec.authenticators
+    ways = [(held[at].identity, cast("Authenticator", held[at].plugin)) for at in asked]
+    if not ways:
+        principal_of(question.claims)
+        return None
+    own = (way for way in ways if type(way[1]).principal_of is not Authenticator.principal_of)
+    identity, plugin = next(own, ways[0])
+    return replace(plugin.principal_of(question.claims), by=identity)
 
 
 def _sent(

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from proxy.plugin.claims import principal_of
 from proxy.plugin.stages import Stage
 
 if TYPE_CHECKING:
@@ -49,6 +50,14 @@ class Plugin:
     An instance may set its own from its options.
     """
 
+    needs_caller: bool | None = None
+    """Whether it can do nothing where nobody is asked who calls.
+
+    True refuses the load of a route that is `public: true` and has it in its chain; False lets it stand
+    there although its options name values of the caller; None goes by those. An instance may set its own
+    from its options.
+    """
+
     per_worker: ClassVar[str | None] = None
     """What each worker process keeps by itself, such as "stored answers": `brain check` warns of it.
 
@@ -76,6 +85,13 @@ class Plugin:
     def explain(self, exchange: Exchange) -> list[str]:
         """Say what it would do to this exchange, a sentence a line. No I/O."""
         return []
+
+    def admits(self) -> str | None:
+        """Return in a few words whom it lets pass, such as "role admin", for `brain routes`. No I/O.
+
+        None: it turns nobody away.
+        """
+        return None
 
     async def close(self) -> None:
         """Release everything, after the last request, and after a half-done `setup` too."""
@@ -118,6 +134,13 @@ class Authenticator(Plugin, ABC):
         coroutine. Raises Unauthenticated: there is a credential of mine, and it is bad; Unavailable
         where what it asks is away; Problem to refuse otherwise.
         """
+
+    def principal_of(self, claims: Mapping[str, Any]) -> Principal:
+        """Return whom `claims` would mean to it, for `brain explain --claims`: nothing is verified.
+
+        `by` is set by the caller. Raises ValueError for claims that it could make nobody of. No I/O.
+        """
+        return principal_of(claims)
 
     def challenge(self) -> str | None:
         """Return its part of `WWW-Authenticate` (RFC 9110, 11.6.1), or None."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -61,6 +61,24 @@ def _allowed(name: str, never: dict[str, str]) -> bytes:
     if reason := never.get(name.lower()):
         raise ValueError(f"header '{name}' can't be set: {reason}")
     return encode(name)
+
+
+class PreparedHeaders:
+    """Headers for an upstream, checked and encoded once, to be put on many requests: `outgoing.put`.
+
+    `values` are those of each header, None for one that is not sent and that the plugin owns all the
+    same. Raises as `Outgoing.add_header` does.
+    """
+
+    __slots__ = ("fields", "names")
+
+    def __init__(self, values: Mapping[str, str | None]) -> None:
+        sent = {name: value for name, value in values.items() if value is not None}
+        self.fields = tuple(outgoing_field(name, value) for name, value in sent.items())
+        self.names = frozenset(encode(name.lower()) for name in values)
+
+    def __repr__(self) -> str:
+        return f"<PreparedHeaders {', '.join(decode(name) for name, _ in self.fields)}>"
 
 
 class CleanHeaders(CIMultiDict[str]):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote_plus, unquote_plus
 
 from proxy.errors import GatewayError
-from proxy.headers import Field, first, is_name
+from proxy.headers import Field, first, is_name, without
 from proxy.paths import split_target
 from proxy.plugin.decoding import OF_REQUEST, decoded
-from proxy.plugin.fields import CleanHeaders, OutgoingHeaders, outgoing_field
+from proxy.plugin.fields import CleanHeaders, OutgoingHeaders, PreparedHeaders, outgoing_field
 from proxy.plugin.streams import broken, chained, gather
 
 
@@ -39,6 +39,7 @@ class Outgoing:
         "_handed_out",
         "_headers",
         "_method",
+        "_put",
         "_stream",
         "_target",
         "_upload",
@@ -50,6 +51,7 @@ class Outgoing:
         self._method = method
         self._target = target
         self._fields = fields
+        self._put: frozenset[bytes] | None = None
         self._headers: CleanHeaders | None = None
         self._upload = upload
         self._content: bytes | None = None
@@ -118,6 +120,19 @@ class Outgoing:
             self._headers.add(name, value)
         else:
             self._fields.append(outgoing_field(name, value))
+
+    def put(self, prepared: PreparedHeaders) -> None:
+        """Append headers that were prepared before, leaving the others on their raw way.
+
+        Where a chain runs again for a request, those of the same names that were put before are gone.
+        """
+        before = self._put
+        if before is None and self._headers is None:
+            self._fields.extend(prepared.fields)
+        else:
+            again = prepared.names & (before or frozenset())
+            self.edit_fields(lambda fields: [*without(fields, again), *prepared.fields])
+        self._put = prepared.names if before is None else before | prepared.names
 
     def wire_fields(self) -> Sequence[Field]:
         """Return the raw fields to send, without framing ones: none comes in here, nor by a plugin."""

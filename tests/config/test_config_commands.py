@@ -158,7 +158,7 @@ fallback: {upstream: http://old, public: true}
 def test_routes_prints_an_aligned_table(write: Any) -> None:
     write.file("routes.yaml", TABLE)
     lines = run(routes).stdout.splitlines()
-    assert lines[0].split() == ["MATCH", "UPSTREAM", "ACCESS", "CHAIN", "PLACE"]
+    assert lines[0].split() == ["MATCH", "UPSTREAM", "ACCESS", "MAY", "CHAIN", "PLACE"]
     column = lines[0].index("UPSTREAM")
     assert [line[:column].strip() for line in lines[1:]] == [
         "GET,POST /api/brain/a/x host=h header:v=1* query:q absent",
@@ -167,7 +167,7 @@ def test_routes_prints_an_aligned_table(write: Any) -> None:
         "* /api/brain/z/*",
         "* /*",
     ]
-    assert lines[1][column:].startswith("http://a/base (+1)  optional: jwt  request-id")
+    assert lines[1][column:].startswith("http://a/base (+1)  optional: jwt  -    request-id")
     assert lines[5][column:].split()[:2] == ["http://old", "public"]
     assert lines[1].endswith("routes.yaml:9")
 
@@ -183,6 +183,7 @@ def test_routes_prints_json(write: Any) -> None:
         "split": [],
         "mirror": None,
         "access": "public",
+        "may": [],
         "chain": ["request-id"],
         "place": "routes.yaml:10",
     }

@@ -8,11 +8,14 @@ from jsonschema import Draft7Validator
 
 from plugins.access_log import AccessLog
 from plugins.api_key import ApiKey
+from plugins.authorize import Authorize
 from plugins.body_transform import BodyTransform
 from plugins.cache import Cache
 from plugins.compress import Compress
 from plugins.cors import Cors
 from plugins.headers import Headers
+from plugins.identity_headers import IdentityHeaders
+from plugins.ip_filter import IpFilter
 from plugins.metrics import Metrics
 from plugins.redirect import Redirect
 from plugins.request_id import RequestId
@@ -24,18 +27,26 @@ from proxy.plugin.options import convert
 EVERY = [
     AccessLog,
     ApiKey,
+    Authorize,
     BodyTransform,
     Cache,
     Compress,
     Cors,
     Headers,
+    IdentityHeaders,
+    IpFilter,
     Metrics,
     Redirect,
     RequestId,
     Respond,
     Tracing,
 ]
-NEEDED = {ApiKey: {"keys": [{"name": "a", "sha256": "0" * 64}]}, Cors: {"origins": []}}
+NEEDED: Mapping[type[Plugin], Mapping[str, Any]] = {
+    ApiKey: {"keys": [{"name": "a", "sha256": "0" * 64}]},
+    Authorize: {"allow": [{}]},
+    Cors: {"origins": []},
+    IpFilter: {"deny": []},
+}
 
 
 def parts_of(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
