@@ -13,10 +13,13 @@ SOURCES = ("request.path.", "request.query.")
 class TenantTest:
     """A caller must have a tenant; with `equals`, the one that the request names."""
 
-    __slots__ = ("equals",)
+    __slots__ = ("_alone", "equals")
 
     def __init__(self, equals: Template | None) -> None:
         self.equals = equals
+        name = equals.names[0] if equals is not None and equals.names else ""
+        # Mostly it is one value and nothing beside it: that needs no template.
+        self._alone = name if equals is not None and equals.text == f"${{{name}}}" else ""
 
     def holds(self, tenant: str | None, exchange: Exchange) -> bool:
         """Tell whether this tenant may send this request. What can't be read is nobody's."""
@@ -24,6 +27,8 @@ class TenantTest:
             return False
         if self.equals is None:
             return True
+        if self._alone:
+            return _value(self._alone, exchange) == tenant
         try:
             asked = self.equals.render(lambda name: _value(name, exchange), quote=False)
         except (LookupError, ValueError):

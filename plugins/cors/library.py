@@ -11,7 +11,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp_cors import CorsConfig, ResourceOptions
 from aiohttp_cors.abc import AbstractRouterAdapter
 from multidict import CIMultiDict
@@ -35,6 +35,15 @@ class Collected:
 
     def __init__(self) -> None:
         self.headers: CIMultiDict[str] = CIMultiDict()
+
+
+class Asked:
+    """Stands where a request would: of one that is no preflight only the origin is looked at."""
+
+    method = hdrs.METH_GET
+
+    def __init__(self, origin: str) -> None:
+        self.headers = {hdrs.ORIGIN: origin}
 
 
 class OnePolicy(AbstractRouterAdapter):
@@ -105,8 +114,16 @@ class Library:
         """Return the headers of a preflight's answer. Raises HTTPForbidden to refuse it."""
         return (await self._policy.preflight(request)).headers
 
-    async def headers_for(self, request: web.BaseRequest) -> Mapping[str, str]:
-        """Return the headers that an answer to `request` gets; none for a foreign origin."""
-        collected = Collected()
-        await self._prepare.send(cast(web.Request, request), cast(web.StreamResponse, collected))
-        return collected.headers
+    def headers_for(self, origin: str) -> Mapping[str, str]:
+        """Return the headers that an answer to a page of `origin` gets; none for a foreign one.
+
+        The library's coroutine waits for nothing, so one step is all of it: its answer is known at
+        once, and callers may keep it.
+        """
+        asked, collected = Asked(origin), Collected()
+        step = self._prepare.send(cast(web.Request, asked), cast(web.StreamResponse, collected))
+        try:
+            step.send(None)
+        except StopIteration:
+            return collected.headers
+        raise RuntimeError("aiohttp-cors waits for something")

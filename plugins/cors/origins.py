@@ -41,10 +41,6 @@ class Origins:
             _is_below(origin, scheme, domain) for scheme, domain in self._below
         )
 
-    def lists(self, origin: str) -> bool:
-        """Tell whether it is meant by name: `*` and `null` trust nobody."""
-        return not self.all and origin != "null" and self.allow(origin)
-
     def check(self, problems: Problems) -> None:
         if self.all and len(self.listed) > 1:
             problems.add("origins", "'*' already means all the others")

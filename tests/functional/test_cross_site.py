@@ -39,7 +39,7 @@ async def running(gateway: MakeGateway, upstream: RecordingUpstream) -> Gateway:
         f"""
         version: 1
         plugins:
-          - cors: {{origins: ["{APP}", "null", "https://*.example.org"], credentials: true}}
+          - cors: {{origins: ["{APP}", "null", "https://*.example.org"]}}
           - {{use: "tests.functional.test_cross_site:CookieCaller"}}
         services:
           echo: "{upstream.url}"

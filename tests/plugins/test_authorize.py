@@ -147,6 +147,7 @@ async def test_who_is_not_known_passes_by_an_anonymous_rule_alone(
 
 
 PATH = {"tenant": {"equals": "${request.path.tenant}"}}
+BESIDE = {"tenant": {"equals": "ac${request.path.tenant}"}}
 QUERY = {"tenant": {"equals": "${request.query.tenant}"}}
 
 
@@ -157,6 +158,9 @@ QUERY = {"tenant": {"equals": "${request.query.tenant}"}}
         (PATH, "/", "other", "access_denied"),
         (PATH, "/", "ACME", "access_denied"),
         (PATH, "/", "", "access_denied"),
+        (BESIDE, "/", "me", "passes"),
+        (BESIDE, "/", "acme", "access_denied"),
+        (BESIDE, "/", "me\n", "access_denied"),
         (QUERY, "/?tenant=acme", "", "passes"),
         (QUERY, "/?a=1&tenant=%61cme", "", "passes"),
         (QUERY, "/?tenant=other", "", "access_denied"),
