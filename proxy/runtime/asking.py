@@ -56,7 +56,8 @@ def authenticate_link(asked: Sequence[Held], access: Access, inner: Handler) -> 
         except Exception as error:
             return refusal(request, error, "authenticate")
         request.exchange.principal = principal
-        return await inner(request)
+        answer = await inner(request)
+        return answer if principal is not None else _inviting(request, answer, ways)
 
     never_raises(ask)
     return call
@@ -121,6 +122,21 @@ def _challenging(error: GatewayError, ways: Sequence[Way]) -> GatewayError:
         if given:
             error.headers["WWW-Authenticate"] = given
     return error
+
+
+def _inviting(request: Request, answer: Answer, ways: Sequence[Way]) -> Answer:
+    """Return the answer to a caller whom nobody knows; a 401 from further in gets the challenges."""
+    error = answer.error
+    if error is None or error.code != "credentials_missing":
+        return answer
+    try:
+        challenges = _challenging(GatewayError("credentials_missing"), ways).headers
+    except _Bug as bug:
+        return refusal(request, bug.error, bug.identity)
+    if answer.header("WWW-Authenticate") is None:
+        for name, value in challenges.items():
+            answer.add_header(name, value)
+    return answer
 
 
 def _challenge(held: Held, plugin: Authenticator) -> str | None:
