@@ -34,7 +34,10 @@ if TYPE_CHECKING:  # `typing` itself is a third of what a health check would imp
     from proxy.plugin.outgoing import Outgoing as Outgoing
     from proxy.plugin.principal import Principal as Principal
     from proxy.plugin.stages import Stage as Stage
+    from proxy.plugin.stores import STORE_SCHEMA as STORE_SCHEMA
     from proxy.plugin.values import render as render
+    from proxy.ports.stores import Once as Once
+    from proxy.ports.stores import Store as Store
     from proxy.templates import Template as Template
     from proxy.text import printable as printable
 
@@ -52,6 +55,7 @@ _HOMES = {
     "GatewayError": "proxy.errors",
     "GatewayStatus": "proxy.plugin.context",
     "Handler": "proxy.plugin.base",
+    "Once": "proxy.ports.stores",
     "Outgoing": "proxy.plugin.outgoing",
     "Plugin": "proxy.plugin.base",
     "PluginContext": "proxy.plugin.context",
@@ -59,7 +63,9 @@ _HOMES = {
     "Principal": "proxy.plugin.principal",
     "Problem": "proxy.errors",
     "Problems": "proxy.plugin.base",
+    "STORE_SCHEMA": "proxy.plugin.stores",
     "Stage": "proxy.plugin.stages",
+    "Store": "proxy.ports.stores",
     "TargetStatus": "proxy.plugin.context",
     "Template": "proxy.templates",
     "Unauthenticated": "proxy.errors",

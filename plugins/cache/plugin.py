@@ -50,7 +50,7 @@ class Cache(Plugin):
     """
 
     schema: ClassVar[Mapping[str, Any]] = SCHEMA
-    per_worker: ClassVar[str | None] = "stored answers"
+    per_worker = "stored answers"
 
     def __init__(
         self,

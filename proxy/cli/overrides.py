@@ -7,6 +7,7 @@ from typing import Any
 
 from proxy.admin.effective import Over
 from proxy.config.models import Address, Config
+from proxy.config.workers import check_adjusted
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,10 @@ class Overrides:
     log_format: str | None = None
 
     def adjust(self, config: Config) -> Config:
-        """Return `config` with these settings in it."""
+        """Return `config` with these settings in it.
+
+        Raises ConfigError where it has a plugin that so many workers can't share.
+        """
         gateway: dict[str, Any] = {
             "listen": self.listen,
             "admin": self.admin,
@@ -34,7 +38,9 @@ class Overrides:
         if self.grace is not None:
             changes["shutdown"] = replace(config.gateway.shutdown, grace=self.grace)
         log = config.log if self.log_format is None else replace(config.log, format=self.log_format)
-        return replace(config, gateway=replace(config.gateway, **changes), log=log)
+        adjusted = replace(config, gateway=replace(config.gateway, **changes), log=log)
+        check_adjusted(adjusted)
+        return adjusted
 
     @property
     def over(self) -> Over:

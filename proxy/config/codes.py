@@ -191,6 +191,11 @@ class Code(StrEnum):
         "A 'split' or 'mirror' gives away too much, nothing at all, or leads to the upstream itself.",
         "Write shares that leave something to 'upstream', or whom the entry is for.",
     )
+    ONE_PROCESS = (
+        "BG215",
+        "Several workers would serve, and a plugin keeps what only one process may keep.",
+        "Name a store in the plugin's options, which all share, or say 'workers: 1'.",
+    )
     UNREACHABLE = (
         "BG220",
         "A target can't be reached from this machine; only 'brain check --connect' says so.",

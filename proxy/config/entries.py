@@ -62,8 +62,9 @@ class Entries:
         known = self._known(entry, options_path)
         if known is None:
             return None
-        made, names, admits = self._checked(entry, known, options_path)
-        self.entries.append(entry if admits is None else replace(entry, admits=admits))
+        checked = self._checked(entry, known, options_path)
+        made, names, _ = checked
+        self.entries.append(self._judged(entry, checked))
         return Link(
             len(self.entries) - 1,
             entry.identity,
@@ -72,6 +73,18 @@ class Entries:
             names,
             known.sure,
             made.needs_caller if made else known.needs_caller,
+        )
+
+    def _judged(self, entry: Entry, checked: _Checked) -> Entry:
+        made = checked.plugin
+        if made is None:
+            kept = self._work.registry.per_worker(entry.plugin, entry.use is not None)
+            return replace(entry, per_worker=kept)
+        return replace(
+            entry,
+            admits=checked.admits,
+            per_worker=made.per_worker,
+            one_process=made.one_process,
         )
 
     def _entry(self, item: Any, path: Path) -> tuple[Entry, Path]:

@@ -32,7 +32,7 @@ from proxy.config.tree import as_written, plain
 from proxy.config.upstreams import Upstreams
 from proxy.config.violations import violations
 from proxy.config.work import Work
-from proxy.config.workers import warn_of_workers
+from proxy.config.workers import check_workers
 from proxy.errors import ConfigError
 from proxy.plugin.catalog import Catalog
 
@@ -179,7 +179,7 @@ def _compile(work: Work, names: tuple[str, ...], folders: tuple[str, ...]) -> Co
     Collisions(work, gateway, routes.services, routes.routes).report()
     everything = [*routes.routes, *([routes.fallback] if routes.fallback else ())]
     warn_of_dangers(work, everything, upstreams.specs)
-    warn_of_workers(work, gateway.workers, upstreams.specs, entries.entries)
+    check_workers(work, gateway.workers, upstreams.specs, entries.entries)
     return Config(
         gateway=gateway,
         log=log,

@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 
 from proxy.config.codes import Code
-from proxy.config.models import Entry, UpstreamSpec
+from proxy.config.models import Config, Entry, UpstreamSpec
 from proxy.config.work import Work
+from proxy.errors import ConfigError
 
 _DEFAULTS = {field.name: field.default for field in fields(UpstreamSpec)}
 
 
-def warn_of_workers(
-    work: Work, workers: int, upstreams: Iterable[UpstreamSpec], entries: Iterable[Entry]
+def check_workers(
+    work: Work, workers: int, upstreams: Iterable[UpstreamSpec], entries: Sequence[Entry]
 ) -> None:
-    """Warn where each worker counts or keeps by itself what the file bounds, or remembers."""
+    """Report what several workers can't keep each by itself, and warn of what they may."""
     if workers == 1:
         return
-    own = list(dict.fromkeys((*_of_upstreams(upstreams), *_of_plugins(work, entries))))
+    span = work.value("gateway", "workers")
+    if alone := _of_one_process(entries):
+        message = f"each of {workers} workers would have {_told(alone)} of its own"
+        work.report.error(Code.ONE_PROCESS, message, span, _ALONE)
+    own = list(dict.fromkeys((*_of_upstreams(upstreams), *_of_plugins(entries))))
     if own:
-        told = " and ".join(filter(None, (", ".join(own[:-1]), own[-1])))
         work.report.warn(
             Code.PER_WORKER,
-            f"each of {workers} workers has {told} of its own",
-            work.value("gateway", "workers"),
+            f"each of {workers} workers has {_told(own)} of its own",
+            span,
             f"what is bounded is bounded in each: divide a total by {workers}",
         )
+
+
+def check_adjusted(config: Config) -> None:
+    """Raise ConfigError where the command line asks for more workers than the file can have."""
+    workers = config.gateway.workers
+    if workers > 1 and (alone := _of_one_process(config.entries)):
+        message = f"each of {workers} workers would have {_told(alone)} of its own"
+        raise ConfigError(message, hint=_ALONE)
+
+
+_ALONE = "name a 'store' in its options, which all share, or let one worker serve"
+
+
+def _told(own: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(own[:-1]), own[-1])))
+
+
+def _of_one_process(entries: Iterable[Entry]) -> list[str]:
+    return [f"{entry.one_process} ('{entry.identity}')" for entry in entries if entry.one_process]
 
 
 def _of_upstreams(upstreams: Iterable[UpstreamSpec]) -> Iterator[str]:
@@ -38,8 +61,7 @@ def _of_upstreams(upstreams: Iterable[UpstreamSpec]) -> Iterator[str]:
         yield "breakers"
 
 
-def _of_plugins(work: Work, entries: Iterable[Entry]) -> Iterator[str]:
+def _of_plugins(entries: Iterable[Entry]) -> Iterator[str]:
     for entry in entries:
-        kept = work.registry.per_worker(entry.plugin, entry.use is not None)
-        if kept:
-            yield f"{kept} ('{entry.identity}')"
+        if entry.per_worker:
+            yield f"{entry.per_worker} ('{entry.identity}')"

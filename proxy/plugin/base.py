@@ -58,11 +58,19 @@ class Plugin:
     from its options.
     """
 
-    per_worker: ClassVar[str | None] = None
+    per_worker: str | None = None
     """What each worker process keeps by itself, such as "stored answers": `brain check` warns of it.
 
-    A gateway with `workers` has an instance of every entry in each of them, and `/metrics` has the sums
-    of all: of gauges too, but for those whose names end in `_info` or `_timestamp_seconds`.
+    An instance may set its own from its options. A gateway with `workers` has an instance of every
+    entry in each of them, and `/metrics` has the sums of all: of gauges too, but for those whose names
+    end in `_info` or `_timestamp_seconds`.
+    """
+
+    one_process: str | None = None
+    """What only one process may keep, such as "the list of used tickets".
+
+    An instance sets it where its options name no store that all workers share: with `workers` above
+    1 the file is refused.
     """
 
     def __init__(self, **options: Any) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from proxy.plugin.answer import Answer
     from proxy.plugin.http import HttpClient
+    from proxy.ports.stores import Once, Store
 
 T = TypeVar("T")
 OwnHandler = Callable[[web.BaseRequest], Awaitable["Answer"]]
@@ -195,7 +196,25 @@ class PluginContext(ABC):
     def share(self, key: str, factory: Callable[[], T]) -> T:
         """Return a value shared by this plugin's instances in this process, over reloads too.
 
-        It is made once, and closed (`close()`, where it has one) when its last user has closed.
+        It is made once, and closed (`close()`, where it has one, a coroutine or not) when its last
+        user has closed.
+        """
+
+    @abstractmethod
+    async def store(self, option: Mapping[str, Any]) -> Store:
+        """Return the store that an option of the schema `STORE_SCHEMA` names.
+
+        There is one client for each address in this process, over reloads too. It need not be
+        there: its calls raise Unavailable while it is not. Raises ConfigError where redis-py (the
+        extra `valkey`) is not installed.
+        """
+
+    @abstractmethod
+    async def once(self, option: Mapping[str, Any] | None) -> Once:
+        """Return this entry's list of what was used: in the store of `option`, else in this process.
+
+        It outlives a reload. A plugin that needs one list for all says so where it has no store:
+        `self.one_process = "the list of used tickets"`; then a file with several workers is refused.
         """
 
     @abstractmethod

@@ -2,8 +2,8 @@
 
 A schema marks a text by `format`: `duration` (seconds), `timer` (the same, above zero), `size`
 (bytes), `rate` (`Rate`), `percent` (0.0 to 1.0), `statuses` (inclusive ranges of HTTP statuses),
-`template` (`Template`; `x-roots` in the schema narrows or widens what it may name). `secret` marks a
-value that only a secret store may give.
+`template` (`Template`; `x-roots` in the schema narrows or widens what it may name), `store`
+(`StoreAddress`). `secret` marks a value that only a secret store may give.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from proxy.plugin.stores import address_of
 from proxy.templates import REQUEST_ROOTS, Template
 from proxy.units import (
     DURATION_FORM,
@@ -132,6 +133,7 @@ _FORMATS: Mapping[str, Callable[[Schema, str], Any]] = {
     "percent": lambda _, text: parse_percent(text),
     "statuses": lambda _, text: parse_statuses(text),
     "template": _template,
+    "store": lambda _, text: address_of(text),
     "secret": _secret,
 }
 

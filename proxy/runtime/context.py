@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from proxy.config.models import Entry, ServiceSpec
 from proxy.errors import ConfigError
 from proxy.plugin.context import EntryInfo, GatewayStatus, Metrics, OwnHandler, PluginContext
+from proxy.plugin.once import OnceHere, OnceShared
+from proxy.plugin.stores import TIMEOUT
 from proxy.runtime.caller import Caller
 from proxy.runtime.chain import page
 from proxy.tasks import Tasks
 
 if TYPE_CHECKING:
     from proxy.plugin.http import HttpClient
+    from proxy.ports.stores import Once, Store
     from proxy.runtime.pages import OwnPages
     from proxy.runtime.shared import Shared
     from proxy.upstream.pool import Upstream
@@ -108,9 +111,29 @@ class Context(PluginContext):
 
     def share(self, key: str, factory: Callable[[], T]) -> T:
         """Return a value shared by this plugin's instances in this process."""
-        full = (self.entry.plugin, key)
-        self._keys.append(full)
-        return self._shared.take(full, factory)
+        return self._take((self.entry.plugin, key), factory)
+
+    def _take(self, key: tuple[str, str], factory: Callable[[], T]) -> T:
+        self._keys.append(key)
+        return self._shared.take(key, factory)
+
+    async def store(self, option: Mapping[str, Any]) -> Store:
+        """Return the process's client for the store that `option` names."""
+        from proxy.plugin import valkey
+
+        address, timeout = option["valkey"], option.get("timeout", TIMEOUT)
+        redis = await valkey.library()
+        # No plugin has an empty name: the client is shared by all of them.
+        return self._take(
+            ("", f"store {address.digest} {timeout}"),
+            lambda: valkey.Valkey(redis, address, timeout=timeout),
+        )
+
+    async def once(self, option: Mapping[str, Any] | None) -> Once:
+        """Return this entry's list of what was used."""
+        if option is not None:
+            return OnceShared(await self.store(option), self.entry.identity)
+        return self.share(f"once {self.entry.identity}", OnceHere)
 
     def status(self) -> GatewayStatus:
         """Return what the gateway counts itself."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from proxy.tasks import Tasks
 
 if TYPE_CHECKING:
     from proxy.plugin.http import HttpClient
     from proxy.plugin.metrics import MetricRegistry
 
 T = TypeVar("T")
+
+CLOSE_WITHIN = 5.0
+"""Seconds for the ends of shared values that take a moment, when the process stops."""
 
 log = logging.getLogger("brain.plugin")
 
@@ -26,6 +32,7 @@ class Shared:
     def __init__(self) -> None:
         self._values: dict[tuple[str, str], Any] = {}
         self._users: dict[tuple[str, str], int] = {}
+        self._closing = Tasks()
         self._metrics: MetricRegistry | None = None
         self._http: HttpClient | None = None
         self.deaths = 0
@@ -49,7 +56,9 @@ class Shared:
         close = getattr(self._values.pop(key), "close", None)
         if close is not None:
             try:
-                close()
+                ending = close()
+                if inspect.iscoroutine(ending):
+                    self._closing.spawn(ending, name=f"close shared value {key}")
             except Exception:
                 log.exception("shared value %s failed to close", key)
 
@@ -76,6 +85,7 @@ class Shared:
         return self._http
 
     async def close(self) -> None:
-        """Close the client."""
+        """Close the client, and wait for what is closing."""
+        await self._closing.join(CLOSE_WITHIN)
         if self._http is not None:
             await self._http.close()

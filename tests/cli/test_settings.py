@@ -12,6 +12,7 @@ import pytest
 from proxy.cli.overrides import Overrides
 from proxy.config.load import load_or_raise
 from proxy.config.models import Address, Config
+from proxy.errors import ConfigError
 from proxy.plugin.catalog import Catalog
 from tests.cli.kit import ROOT, GatewayProcess, brain
 
@@ -51,6 +52,36 @@ def test_what_is_given_wins(config: Config) -> None:
         },
         "log": {"format": "text"},
     }
+
+
+TICKETS = """
+from proxy import Plugin
+
+class Tickets(Plugin):
+    one_process = "the list of used tickets"
+
+    async def __call__(self, request, handler):
+        return await handler(request)
+"""
+
+
+def test_more_workers_than_a_plugin_can_have_are_refused_on_the_command_line_too(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "tickets.py").write_text(TICKETS)
+    text = f"version: 1\nplugins_dir: own\nplugins: [tickets]\n{SERVICES}"
+    (tmp_path / "routes.yaml").write_text(text)
+    asked = brain("run", "routes.yaml", "--workers", "2", cwd=tmp_path)
+    assert asked.returncode == 1
+    assert "2 workers would have the list of used tickets ('tickets')" in asked.stderr
+    assert "one worker" in asked.stderr
+
+    found = load_or_raise([tmp_path / "routes.yaml"], environment={}, catalog=Catalog()).config
+    assert found is not None
+    assert Overrides(workers=1).adjust(found).gateway.workers == 1
+    with pytest.raises(ConfigError):  # what a reload would run into
+        Overrides(workers=2).adjust(found)
 
 
 def test_the_configuration_page_shows_them(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from proxy.plugin.base import Authenticator, Handler, Plugin, Problems
 from proxy.plugin.catalog import Catalog
 from proxy.plugin.principal import Principal
 from proxy.plugin.stages import Stage
+from proxy.plugin.stores import STORE_SCHEMA
 
 
 def options(**properties: Any) -> Mapping[str, Any]:
@@ -82,6 +83,13 @@ class Limit(Plugin):
         return handler(request)
 
 
+class Tickets(Plugin):
+    schema: ClassVar[Mapping[str, Any]] = options(store=STORE_SCHEMA)
+
+    def __init__(self, *, store: Mapping[str, Any] | None = None) -> None:
+        self.one_process = None if store else "the list of used tickets"
+
+
 class Lock(Plugin):
     schema: ClassVar[Mapping[str, Any]] = options(
         pin={"type": ["string", "integer"], "writeOnly": True, "minLength": 99},
@@ -115,6 +123,7 @@ INSTALLED: Mapping[str, type[Plugin]] = {
     "refuses": Refuses,
     "request-id": RequestId,
     "safe": Safe,
+    "tickets": Tickets,
 }
 
 

@@ -23,6 +23,7 @@ from tests.functional.doctorkit import Answers, Doctor, Make, Service
 from tests.functional.faultkit import Backend, backends
 from tests.functional.kit import Gateway, RawUpstream, RecordingUpstream, Script
 from tests.functional.plugins_for_tests import Behaviour, Setup
+from tests.functional.valkeykit import Server, serving
 
 MakeGateway = Callable[..., Awaitable[Gateway]]
 
@@ -87,6 +88,13 @@ async def three() -> AsyncIterator[list[Backend]]:
     """Run three targets that misbehave on command: a, b and c."""
     async with backends(3) as made:
         yield made
+
+
+@pytest.fixture
+async def valkey() -> AsyncIterator[Server]:
+    """Run a Valkey server that several gateways share."""
+    async with serving() as server:
+        yield server
 
 
 @pytest.fixture

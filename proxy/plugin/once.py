@@ -1,0 +1,81 @@
+"""What may be used once, remembered until nobody could use it any more."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import math
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from proxy.errors import Unavailable
+
+if TYPE_CHECKING:
+    from proxy.ports.stores import Store
+
+MOST = 100_000
+"""What one process remembers at once: about 16 MB when it is full."""
+
+
+class OnceHere:
+    """The list of one process (`proxy.ports.stores.Once`).
+
+    A full list forgets nothing before its time: what it can't remember is refused, since a caller
+    could else push out what it wants to use again.
+    """
+
+    def __init__(self, most: int = MOST, now: Callable[[], float] = monotonic) -> None:
+        self._most = most
+        self._now = now
+        self._used: set[bytes] = set()
+        # What ends within one second is dropped together; the heap has each such second once.
+        self._ending: dict[int, list[bytes]] = {}
+        self._seconds: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._used)
+
+    async def first(self, key: str | bytes, seconds: float) -> bool:
+        """Say whether `key` is used for the first time; it is remembered up to a second longer."""
+        now = self._now()
+        self._forget(now)
+        digest = digest_of(key)
+        if digest in self._used:
+            return False
+        if len(self._used) >= self._most:
+            raise Unavailable(
+                f"{self._most} used ones are remembered, no more can be", code="store_unavailable"
+            )
+        self._used.add(digest)
+        self._note(math.ceil(now + seconds), digest)
+        return True
+
+    def _note(self, end: int, digest: bytes) -> None:
+        ending = self._ending.get(end)
+        if ending is None:
+            ending = self._ending[end] = []
+            heapq.heappush(self._seconds, end)
+        ending.append(digest)
+
+    def _forget(self, now: float) -> None:
+        while self._seconds and self._seconds[0] <= now:
+            self._used.difference_update(self._ending.pop(heapq.heappop(self._seconds)))
+
+
+class OnceShared:
+    """A list that all gateways share (`proxy.ports.stores.Once`); `name` keeps it from others."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store = store
+        self._prefix = f"brain:once:{name}:"
+
+    async def first(self, key: str | bytes, seconds: float) -> bool:
+        """Say whether `key` is used for the first time, in one round trip."""
+        return await self._store.once(self._prefix + digest_of(key).hex(), seconds)
+
+
+def digest_of(key: str | bytes) -> bytes:
+    """Return 16 bytes for `key`: neither a long key nor a credential is kept as it is."""
+    given = key.encode("utf-8", "surrogateescape") if isinstance(key, str) else key
+    return hashlib.blake2b(given, digest_size=16).digest()
