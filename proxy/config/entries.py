@@ -88,15 +88,15 @@ class Entries:
         )
 
     def _entry(self, item: Any, path: Path) -> tuple[Entry, Path]:
-        place = self._work.value(*path).place
+        place, owner = self._work.value(*path).place, ".".join(map(str, path[:-2]))
         if isinstance(item, str):
-            return Entry(item, item, None, {}, place), (*path, item)
+            return Entry(item, item, None, {}, place, owner), (*path, item)
         use: str | None = item.get("use")
         name: str = use or next(key for key in item if key not in ENTRY_KEYS)
         below = (*path, "with" if use else name)
         options = item.get("with", {}) if use else item[name]
         place = self._work.key(*path, "use" if use else name).place
-        return Entry(item.get("as", name), name, use, options, place), below
+        return Entry(item.get("as", name), name, use, options, place, owner), below
 
     def _known(self, entry: Entry, path: Path) -> Known | None:
         registry = self._work.registry

@@ -195,8 +195,9 @@ class Entry:
 
     `options` are as written, environment values put in, not yet converted by the schema's formats.
     `use` is `module:attr` for an entry written so, else None and `plugin` is an entry point's name.
-    `admits` says whom the plugin lets pass, in its own words; None where it turns nobody away.
-    `per_worker` and `one_process` are what the plugin says of itself.
+    `owner` is where the list stands: "", `services.crm`, `services.crm.routes.0`. `admits` says whom
+    the plugin lets pass, in its own words; None where it turns nobody away. `per_worker` and
+    `one_process` are what the plugin says of itself.
     """
 
     identity: str
@@ -204,6 +205,7 @@ class Entry:
     use: str | None
     options: Mapping[str, Any]
     place: Place
+    owner: str = ""
     admits: str | None = None
     per_worker: str | None = None
     one_process: str | None = None

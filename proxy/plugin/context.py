@@ -24,12 +24,17 @@ OwnHandler = Callable[[web.BaseRequest], Awaitable["Answer"]]
 
 @dataclass(frozen=True, slots=True)
 class EntryInfo:
-    """The entry of the file that this instance was made of."""
+    """The entry of the file that this instance was made of.
+
+    `scope` names it among all entries, also over reloads and at other gateways with the same file:
+    the level that it stands at and its identity, such as `services.crm/limit`.
+    """
 
     identity: str
     plugin: str
     file: str
     line: int
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,8 @@ class Context(PluginContext):
         pages: OwnPages,
         status: Callable[[], GatewayStatus],
     ) -> None:
-        self.entry = EntryInfo(entry.identity, entry.plugin, entry.place.file, entry.place.line)
+        place, scope = entry.place, f"{entry.owner}/{entry.identity}"
+        self.entry = EntryInfo(entry.identity, entry.plugin, place.file, place.line, scope)
         self.logger = logging.getLogger(f"brain.plugin.{entry.identity}")
         self.deaths: dict[str, str] = {}
         self._shared = shared
@@ -132,8 +133,8 @@ class Context(PluginContext):
     async def once(self, option: Mapping[str, Any] | None) -> Once:
         """Return this entry's list of what was used."""
         if option is not None:
-            return OnceShared(await self.store(option), self.entry.identity)
-        return self.share(f"once {self.entry.identity}", OnceHere)
+            return OnceShared(await self.store(option), self.entry.scope)
+        return self.share(f"once {self.entry.scope}", OnceHere)
 
     def status(self) -> GatewayStatus:
         """Return what the gateway counts itself."""

@@ -278,7 +278,7 @@ async def test_what_is_used_at_one_gateway_is_used_at_the_other(
     assert (await other.get(USED, "X-Ticket: b")).status == 200
     keys = await valkey.ask("KEYS", "*")
     assert len(keys) == 2
-    assert all(key.startswith(b"brain:once:ticket:") for key in keys)
+    assert all(key.startswith(b"brain:once:services.echo/ticket:") for key in keys)
 
     await valkey.kill()
     reply = await one.get(USED, "X-Ticket: c")

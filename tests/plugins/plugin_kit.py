@@ -16,13 +16,16 @@ from proxy import (
     Exchange,
     GatewayStatus,
     Handler,
+    Once,
     Outgoing,
     Plugin,
     PluginContext,
+    Store,
 )
 from proxy.headers import Field, encode
 from proxy.plugin.context import EntryInfo, ServiceCaller, UpstreamStatus
 from proxy.plugin.metrics import MetricRegistry
+from proxy.plugin.once import OnceHere
 from proxy.plugin.options import convert
 from proxy.runtime.callbacks import marked
 
@@ -66,10 +69,11 @@ class Context(PluginContext):
     """One process's registry and shared values, seen by any number of instances."""
 
     def __init__(self, metrics: MetricRegistry, shared: dict[str, Any]) -> None:
-        self.entry = EntryInfo("some-identity", "some-plugin", "routes.yaml", 1)
+        self.entry = EntryInfo("some-identity", "some-plugin", "routes.yaml", 1, "/some-identity")
         self.logger = logging.getLogger("brain.plugin.test")
         self.metrics = metrics
         self._shared = shared
+        self.stores: dict[str, Store] = {}
 
     @property
     def http(self) -> ClientSession:
@@ -94,6 +98,12 @@ class Context(PluginContext):
         if key not in self._shared:
             self._shared[key] = factory()
         return self._shared[key]
+
+    async def store(self, option: Mapping[str, Any]) -> Store:
+        return self.stores[str(option["valkey"])]
+
+    async def once(self, option: Mapping[str, Any] | None) -> Once:
+        return self.share("once", OnceHere)
 
     def status(self) -> GatewayStatus:
         return STATUS
