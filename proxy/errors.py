@@ -18,9 +18,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from proxy.codes import CODES, TYPE, Code, Side, title_of
 from proxy.headers import clean_value
+
+if TYPE_CHECKING:
+    from proxy.plugin.answer import Answer
 
 
 class GatewayError(Exception):
@@ -90,16 +94,24 @@ def _of_plugin(status: int, retryable: bool) -> Code:
 class Unauthenticated(GatewayError):
     """Raised by an authenticator: the credential is of my kind, and bad (None would mean: not mine).
 
-    `code` may be one that the table does not have; it answers 401 whatever it is.
+    `code` may be one that the table does not have; it answers 401 whatever it is. `answer` is sent in
+    place of the problem body where nobody else knows the caller: what a service that was asked has to
+    say itself, such as a redirect to its login.
     """
 
     def __init__(
-        self, code: str = "credentials_invalid", detail: str | None = None, *, log: str = ""
+        self,
+        code: str = "credentials_invalid",
+        detail: str | None = None,
+        *,
+        log: str = "",
+        answer: Answer | None = None,
     ) -> None:
         meaning = CODES.get(code, CODES["credentials_invalid"])
         if meaning.status != HTTPStatus.UNAUTHORIZED:
             meaning = replace(meaning, status=int(HTTPStatus.UNAUTHORIZED), side=Side.CLIENT)
         super().__init__(_named(code), detail, log=log, meaning=meaning)
+        self.answer = answer
 
 
 _NAMED = re.compile(r"[a-z][a-z0-9_]{0,63}")

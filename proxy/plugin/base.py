@@ -150,6 +150,14 @@ class Authenticator(Plugin, ABC):
         """
         return principal_of(claims)
 
+    async def invite(self, request: web.BaseRequest) -> Answer | None:
+        """Return what a caller without any credential gets, such as a redirect to a login.
+
+        Asked in listed order where no authenticator of the route found anything of its own; the first
+        answer is sent. None from all of them: a 401 with every challenge. Raises Unavailable.
+        """
+        return None
+
     def challenge(self) -> str | None:
         """Return its part of `WWW-Authenticate` (RFC 9110, 11.6.1), or None."""
         return None

@@ -50,7 +50,7 @@ def authenticate_link(asked: Sequence[Held], access: Access, inner: Handler) -> 
         try:
             principal = await caller(ways, request, given)
             if principal is None and access is not Access.OPTIONAL:
-                raise _challenging(GatewayError("credentials_missing"), ways)  # noqa: TRY301
+                raise _challenging(await _stranger(ways, request), ways)  # noqa: TRY301
         except _Bug as bug:
             return refusal(request, bug.error, bug.identity)
         except Exception as error:
@@ -99,6 +99,18 @@ async def caller(ways: Sequence[Way], request: Request, given: Given = None) -> 
     if found is not None:
         raise _challenging(found, ways)
     return None
+
+
+async def _stranger(ways: Sequence[Way], request: Request) -> GatewayError:
+    """Return what a caller hears who has no credential: an invitation, where one of them has one."""
+    for held, plugin in ways:
+        try:
+            invitation = await plugin.invite(request)
+        except Exception as failure:
+            raise _Bug(failure, held.identity) from None
+        if invitation is not None:
+            return Unauthenticated("credentials_missing", answer=invitation)
+    return GatewayError("credentials_missing")
 
 
 class _Bug(Exception):

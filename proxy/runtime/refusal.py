@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from http import HTTPStatus
 
 from aiohttp import web
 
 from proxy.codes import Side
-from proxy.errors import GatewayError, Unavailable
+from proxy.errors import GatewayError, Unauthenticated, Unavailable
 from proxy.plugin.answer import Answer
 from proxy.plugin.exchange import EXCHANGE, Exchange
 
@@ -33,11 +34,24 @@ def _told(exchange: Exchange, error: Exception, identity: str) -> Answer:
         answer = Answer.of(error)
         answer.origin = identity
         return answer
+    if isinstance(error, Unauthenticated) and error.answer is not None:
+        return _own_words(error, error.answer)
     if isinstance(error, Unavailable):
         error = error.refusal()
     elif not isinstance(error, GatewayError):
         error = _failed(exchange, error, identity)
     return _problem(exchange, error)
+
+
+def _own_words(error: Unauthenticated, answer: Answer) -> Answer:
+    """Return the answer that an authenticator has for its caller; a redirect is no error."""
+    error.answer = None  # a cycle otherwise
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        for name, value in error.headers.items():
+            answer.add_header(name, value)
+    if answer.status >= HTTPStatus.BAD_REQUEST:
+        answer.error = answer.error or error
+    return answer
 
 
 def _problem(exchange: Exchange, error: GatewayError) -> Answer:

@@ -1,4 +1,4 @@
-"""A catalog of small plugins, one for each stage that matters to the language."""
+"""A catalog of small plugins, one for each stage that matters to the language, and of real ones."""
 
 from collections.abc import Awaitable, Iterator, Mapping
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import pytest
 from aiohttp import web
 
+from plugins.forward_auth import ForwardAuth
 from proxy.config.load import Loaded, load
 from proxy.errors import ConfigError
 from proxy.plugin.answer import Answer
@@ -116,6 +117,7 @@ INSTALLED: Mapping[str, type[Plugin]] = {
     "api-key": ApiKey,
     "cors": Cors,
     "fails": Fails,
+    "forward-auth": ForwardAuth,
     "headers": Headers,
     "jwt": Jwt,
     "limit": Limit,
