@@ -31,11 +31,15 @@ if TYPE_CHECKING:  # `typing` itself is a third of what a health check would imp
     from proxy.plugin.exchange import Client as Client
     from proxy.plugin.exchange import Exchange as Exchange
     from proxy.plugin.fields import PreparedHeaders as PreparedHeaders
+    from proxy.plugin.jwk import key_of as key_of
+    from proxy.plugin.jwks import KeySet as KeySet
     from proxy.plugin.outgoing import Outgoing as Outgoing
     from proxy.plugin.principal import Principal as Principal
     from proxy.plugin.stages import Stage as Stage
     from proxy.plugin.stores import STORE_SCHEMA as STORE_SCHEMA
     from proxy.plugin.values import render as render
+    from proxy.ports.secrets import BoundSecret as BoundSecret
+    from proxy.ports.secrets import SecretRef as SecretRef
     from proxy.ports.stores import Once as Once
     from proxy.ports.stores import Store as Store
     from proxy.templates import Template as Template
@@ -49,12 +53,14 @@ _HOMES = {
     "Attempt": "proxy.plugin.exchange",
     "Authenticator": "proxy.plugin.base",
     "Client": "proxy.plugin.exchange",
+    "BoundSecret": "proxy.ports.secrets",
     "ConfigError": "proxy.errors",
     "EXCHANGE": "proxy.plugin.exchange",
     "Exchange": "proxy.plugin.exchange",
     "GatewayError": "proxy.errors",
     "GatewayStatus": "proxy.plugin.context",
     "Handler": "proxy.plugin.base",
+    "KeySet": "proxy.plugin.jwks",
     "Once": "proxy.ports.stores",
     "Outgoing": "proxy.plugin.outgoing",
     "Plugin": "proxy.plugin.base",
@@ -64,6 +70,7 @@ _HOMES = {
     "Problem": "proxy.errors",
     "Problems": "proxy.plugin.base",
     "STORE_SCHEMA": "proxy.plugin.stores",
+    "SecretRef": "proxy.ports.secrets",
     "Stage": "proxy.plugin.stages",
     "Store": "proxy.ports.stores",
     "TargetStatus": "proxy.plugin.context",
@@ -71,6 +78,7 @@ _HOMES = {
     "Unauthenticated": "proxy.errors",
     "Unavailable": "proxy.errors",
     "UpstreamStatus": "proxy.plugin.context",
+    "key_of": "proxy.plugin.jwk",
     "printable": "proxy.text",
     "render": "proxy.plugin.values",
     "write_lines": "proxy.output",

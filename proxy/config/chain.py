@@ -45,9 +45,11 @@ class Chain:
 
     @cached_property
     def without_route(self) -> tuple[int, ...]:
-        """Entries that also run when no route took the request."""
-        stages = {link.index: link.stage for link in self.links}
-        return tuple(index for index in self.order if stages[index] not in ONLY_ON_ROUTES)
+        """Entries that also run when no route took the request: nobody is asked who calls then."""
+        left_out = {
+            link.index for link in self.links if link.stage in ONLY_ON_ROUTES or link.of_caller
+        }
+        return tuple(index for index in self.order if index not in left_out)
 
     def find(self, identity: str) -> Link | None:
         """Return the innermost link of that identity among all levels, also a skipped one."""

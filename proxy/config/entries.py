@@ -40,6 +40,13 @@ class Link:
     sure: bool = True
     needs_caller: bool | None = None
 
+    @property
+    def of_caller(self) -> bool:
+        """Whether it can do nothing where nobody is asked who calls."""
+        if self.needs_caller is not None:
+            return self.needs_caller
+        return any(name.partition(".")[0] in ("claims", "principal") for name in self.names)
+
 
 class _Checked(NamedTuple):
     """An entry whose options were looked at. `plugin` is None where none could be made."""
@@ -47,6 +54,7 @@ class _Checked(NamedTuple):
     plugin: Plugin | None = None
     names: tuple[str, ...] = ()
     admits: str | None = None
+    options: Mapping[str, Any] | None = None
 
 
 class Entries:
@@ -63,7 +71,7 @@ class Entries:
         if known is None:
             return None
         checked = self._checked(entry, known, options_path)
-        made, names, _ = checked
+        made, names, *_ = checked
         self.entries.append(self._judged(entry, checked))
         return Link(
             len(self.entries) - 1,
@@ -82,6 +90,7 @@ class Entries:
             return replace(entry, per_worker=kept)
         return replace(
             entry,
+            options=entry.options if checked.options is None else checked.options,
             admits=checked.admits,
             per_worker=made.per_worker,
             one_process=made.one_process,
@@ -125,12 +134,13 @@ class Entries:
             found = violations(known.schema, entry.options, work.root, path, work.report)
             if found.any or not known.sure:
                 return _Checked()
-            options = convert(known.schema, entry.options)
+            given = known.made.expand(entry.options) if known.made else entry.options
+            options = convert(known.schema, given)
             names = tuple(_names(options))
             if known.made is None:
                 return _Checked(None, names)
             plugin = self._made(known, options, path)
-            return _Checked(plugin, names, plugin.admits())
+            return _Checked(plugin, names, plugin.admits(), given)
         except (Exception, SystemExit) as error:  # a constructor may fail in any way
             remedy = error.hint if isinstance(error, ConfigError) else None
             message = _refusal(entry.plugin, error)

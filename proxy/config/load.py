@@ -18,6 +18,7 @@ from proxy.config.dangers import warn_of_dangers
 from proxy.config.diagnostics import Diagnostic, Report, Severity
 from proxy.config.dropins import read_dropins
 from proxy.config.entries import Entries
+from proxy.config.expanding import written_out
 from proxy.config.files import Reader
 from proxy.config.hiding import hide, hide_by_name
 from proxy.config.levels import Levels
@@ -190,7 +191,7 @@ def _compile(work: Work, names: tuple[str, ...], folders: tuple[str, ...]) -> Co
         fallback=routes.fallback,
         global_chain=levels.outer.chain.without_route,
         revision=_revision(work),
-        effective=json.dumps(_effective(work.root), default=str),
+        effective=json.dumps(_effective(work), default=str),
         watched=(*names, *work.read_files),
         watched_folders=folders,
         dropins=work.dropins,
@@ -208,8 +209,9 @@ def _revision(work: Work) -> str:
     return digest.hexdigest()
 
 
-def _effective(root: Tree) -> dict[str, Any]:
-    return _without_notes(as_written(root))
+def _effective(work: Work) -> dict[str, Any]:
+    shown: dict[str, Any] = written_out(_without_notes(as_written(work.root)), work.registry)
+    return shown
 
 
 def _without_notes(tree: dict[str, Any]) -> dict[str, Any]:

@@ -73,6 +73,15 @@ class Plugin:
     1 the file is refused.
     """
 
+    @classmethod
+    def expand(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return options, as the file has them, with what a short word such as a profile stands for.
+
+        They fit the schema before and after. What comes of it is what the constructor gets, and what
+        `/config` shows. Called with values as written too, in which `${NAME}` stands. No I/O.
+        """
+        return options
+
     def __init__(self, **options: Any) -> None:
         """Take options, already converted by the schema's formats, defaults applied. No I/O."""
 

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
     from proxy.plugin.answer import Answer
+    from proxy.plugin.base import Authenticator
     from proxy.plugin.http import HttpClient
+    from proxy.plugin.principal import Principal
+    from proxy.ports.secrets import Secrets
     from proxy.ports.stores import Once, Store
 
 T = TypeVar("T")
@@ -171,6 +174,11 @@ class PluginContext(ABC):
     def http(self) -> HttpClient:
         """One client for the process: no cookies, no redirects, no environment proxy, 5 s in all."""
 
+    @property
+    @abstractmethod
+    def secrets(self) -> Secrets:
+        """The stores of the file's section `secrets`."""
+
     @abstractmethod
     def service(self, name: str) -> ServiceCaller:
         """Return a caller for a service of the file. Raises ConfigError for an unknown name."""
@@ -181,6 +189,26 @@ class PluginContext(ABC):
 
         Only the global chain stands around it, and anybody may call. GET answers HEAD too. Raises
         ConfigError when another plugin serves it already.
+        """
+
+    @abstractmethod
+    async def caller(
+        self, request: web.BaseRequest, path: str, besides: Authenticator
+    ) -> Principal | None:
+        """Return who calls, asked by the authenticators of the route that takes a GET of `path`.
+
+        All but `besides`, which must be one of them: a page of its own gives out another credential
+        for what the caller may have anyway. None: no credential. Raises GatewayError, as the route
+        would; `ticket_refused` where no route asks `besides` for that path.
+        """
+
+    @abstractmethod
+    async def key(self, name: str) -> bytes:
+        """Return 32 random bytes that are this plugin's, by a name of its own.
+
+        The same after a restart and in all workers where `gateway.state_dir` is set; else they live
+        as long as one of the plugin's instances. Raises ConfigError where workers would have several,
+        and where `state_dir` can't be used.
         """
 
     @abstractmethod

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from aiohttp.http import HttpVersion11
 
 from proxy import paths
-from proxy.config.models import Limits, Timeouts
+from proxy.config.models import Limits, RouteSpec, Timeouts
 from proxy.errors import GatewayError
 from proxy.forwarded import client_of
 from proxy.headers import VIA
@@ -128,6 +128,14 @@ def _find(snapshot: Snapshot, request: Request, raw_path: str, path: str, host: 
     if certain and request.method != "OPTIONS" and "/_" not in path:
         router.remember(request.method, raw_path, (candidate, path, sent_path))
     return candidate, path, sent_path
+
+
+def spec_for(snapshot: Snapshot, request: Request, path: str) -> RouteSpec | None:
+    """Return the route that a GET of `path` with the other facts of `request` would take, or None."""
+    host = request.exchange.client.host
+    candidate, _ = snapshot.router.find(paths.canonical(path), "GET", host, request)
+    found = candidate or snapshot.fallback
+    return None if found is None else found.route.spec
 
 
 def method_asked_for(request: Request) -> str:

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from secrets import token_bytes
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from proxy.config.models import Entry, ServiceSpec
+from proxy.config.models import Entry, Gateway, ServiceSpec
 from proxy.errors import ConfigError
 from proxy.plugin.context import EntryInfo, GatewayStatus, Metrics, OwnHandler, PluginContext
 from proxy.plugin.once import OnceHere, OnceShared
 from proxy.plugin.stores import TIMEOUT
 from proxy.runtime.caller import Caller
 from proxy.runtime.chain import page
+from proxy.runtime.keys import SIZE, kept_key
+from proxy.runtime.secrets import NoStores
 from proxy.tasks import Tasks
 
 if TYPE_CHECKING:
+    from aiohttp import web
+
+    from proxy.plugin.base import Authenticator
     from proxy.plugin.http import HttpClient
+    from proxy.plugin.principal import Principal
+    from proxy.ports.secrets import Secrets
     from proxy.ports.stores import Once, Store
     from proxy.runtime.pages import OwnPages
     from proxy.runtime.shared import Shared
+    from proxy.server.request import Request
     from proxy.upstream.pool import Upstream
+
+    Ask = Callable[[Request, str, Authenticator], Awaitable[Principal | None]]
+    """Asks who calls, as the route of a path would, all but one of its authenticators."""
 
 T = TypeVar("T")
 
@@ -39,6 +51,8 @@ class Context(PluginContext):
         services: Mapping[str, tuple[ServiceSpec, Upstream]],
         pages: OwnPages,
         status: Callable[[], GatewayStatus],
+        gateway: Gateway,
+        ask: Ask,
     ) -> None:
         place, scope = entry.place, f"{entry.owner}/{entry.identity}"
         self.entry = EntryInfo(entry.identity, entry.plugin, place.file, place.line, scope)
@@ -48,6 +62,8 @@ class Context(PluginContext):
         self._services = services
         self._pages = pages
         self._status = status
+        self._gateway = gateway
+        self._ask = ask
         self._tasks = Tasks(self._died)
         self._keys: list[tuple[str, str]] = []
         self._served: list[tuple[str, str]] = []
@@ -61,6 +77,11 @@ class Context(PluginContext):
     def http(self) -> HttpClient:
         """One client for the process."""
         return self._shared.http
+
+    @property
+    def secrets(self) -> Secrets:
+        """The stores of the file."""
+        return NoStores()
 
     def service(self, name: str) -> Caller:
         """Return a caller for a service of the file. Raises ConfigError for an unknown name."""
@@ -76,6 +97,25 @@ class Context(PluginContext):
         for each in ("GET", "HEAD") if method == "GET" else (method,):
             self._pages.add((each, path), page(self.entry.identity, handler))
             self._served.append((each, path))
+
+    async def caller(
+        self, request: web.BaseRequest, path: str, besides: Authenticator
+    ) -> Principal | None:
+        """Return who calls, asked by the authenticators of a route."""
+        return await self._ask(cast("Request", request), path, besides)
+
+    async def key(self, name: str) -> bytes:
+        """Return 32 random bytes that are this plugin's."""
+        gateway = self._gateway
+        if gateway.state_dir is not None:
+            full = f"{self.entry.plugin}-{name}"
+            return await asyncio.to_thread(kept_key, gateway.state_dir, full)
+        if gateway.workers > 1:
+            raise ConfigError(
+                f"each of {gateway.workers} workers would have a key of its own",
+                hint="set gateway.state_dir, where it is kept for all of them",
+            )
+        return self.share(f"key:{name}", lambda: token_bytes(SIZE))
 
     def spawn(
         self,

@@ -18,7 +18,8 @@ from proxy.plugin.catalog import Catalog
 from proxy.plugin.context import GatewayStatus, OwnHandler
 from proxy.plugin.exchange import EXCHANGE
 from proxy.plugin.stages import Stage
-from proxy.runtime.asking import authenticate_link
+from proxy.runtime.asking import authenticate_link, caller, ways_of
+from proxy.runtime.begin import spec_for
 from proxy.runtime.chain import Held, guarded, link, never_raises
 from proxy.runtime.context import Context
 from proxy.runtime.fields import RequestRules
@@ -44,7 +45,10 @@ from proxy.upstream.tls import client_contexts
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+    from proxy.plugin.base import Authenticator
     from proxy.plugin.exchange import Exchange
+    from proxy.plugin.principal import Principal
+    from proxy.server.request import Request
 
 log = logging.getLogger("brain.snapshot")
 T = TypeVar("T")
@@ -135,7 +139,22 @@ class Snapshot:
         return upstream
 
     def _context(self, entry: Entry, status: Callable[[], GatewayStatus]) -> Context:
-        return Context(entry, self._shared, self._services, self._own_pages, status)
+        gateway = self.config.gateway
+        pages = self._own_pages
+        return Context(
+            entry, self._shared, self._services, pages, status, gateway, self._ask_besides
+        )
+
+    async def _ask_besides(
+        self, request: Request, path: str, besides: Authenticator
+    ) -> Principal | None:
+        held = self.instances.held
+        spec = spec_for(self, request, path)
+        asked = [] if spec is None else [held[index] for index in spec.authenticators]
+        others = [one for one in asked if one.plugin is not besides]
+        if len(others) == len(asked):
+            raise GatewayError("ticket_refused", log=f"'{path}' asks for no ticket")
+        return await caller(ways_of(others), request)
 
     def _prepare_chains(self, public_pages: Mapping[tuple[str, str], OwnHandler]) -> None:
         held = self.instances.held

@@ -8,12 +8,15 @@ from contextlib import asynccontextmanager
 from time import time
 from typing import Any, TypeVar
 
+from aiohttp import web
 from jsonschema import Draft7Validator
 
-from proxy.config.models import Entry, Place
-from proxy.plugin.base import Plugin
+from proxy.config.models import Entry, Gateway, Place
+from proxy.errors import GatewayError
+from proxy.plugin.base import Authenticator, Plugin
 from proxy.plugin.context import GatewayStatus
 from proxy.plugin.options import convert
+from proxy.plugin.principal import Principal
 from proxy.runtime.context import Context
 from proxy.runtime.instances import CLOSE_WITHIN
 from proxy.runtime.pages import OwnPages
@@ -97,7 +100,13 @@ async def running(
 def context_of(name: str, shared: Shared) -> Context:
     """Return the context of a gateway that has one plugin and no service."""
     entry = Entry(name, name, None, {}, Place("test", 1, 1))
-    return Context(entry, shared, {}, OwnPages("/api/brain"), _status)
+    return Context(entry, shared, {}, OwnPages("/api/brain"), _status, Gateway(), _no_caller)
+
+
+async def _no_caller(
+    request: web.BaseRequest, path: str, besides: Authenticator
+) -> Principal | None:
+    raise GatewayError("no_route")
 
 
 def _status() -> GatewayStatus:

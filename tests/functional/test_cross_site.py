@@ -95,3 +95,22 @@ async def test_safe_methods_and_other_credentials_are_not_asked(running: Gateway
     assert (await running.get("/api/brain/echo/", COOKIE, evil)).status == 200
     reply = await running.get("/api/brain/echo/", "X-Sid: 1", evil, method="POST", body=b"x")
     assert reply.status == 200
+
+
+async def test_what_no_route_takes_is_told_so_though_a_plugin_around_all_names_the_caller(
+    gateway: MakeGateway, upstream: RecordingUpstream
+) -> None:
+    running = await gateway(
+        f"""
+        version: 1
+        plugins:
+          - {{use: "tests.functional.test_cross_site:CookieCaller"}}
+          - headers: {{request: {{set: {{X-Who: "${{principal.subject}}"}}}}}}
+        services:
+          echo: "{upstream.url}"
+        """
+    )
+    reply = await running.get("/nobody", COOKIE)
+    assert (reply.status, code_of(reply)) == (404, "no_route")
+    await running.get("/api/brain/echo/", COOKIE)
+    assert upstream.last.header("X-Who") == "kim"

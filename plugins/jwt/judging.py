@@ -1,0 +1,117 @@
+"""What a token's claims must say (RFC 7519, 4.1), and who is meant by them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from plugins.jwt.parts import invalid
+from proxy import Principal, Unauthenticated
+
+Claims = Mapping[str, Any]
+
+_DEFAULTS: Mapping[str, tuple[str, ...]] = {
+    "subject": ("sub",),
+    "tenant": ("tenant", "tenant_id"),
+    "roles": ("roles", "groups"),
+    "scopes": ("scope", "scopes"),
+    "name": ("name",),
+}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What one issuer's tokens must say; `leeway` is in seconds."""
+
+    issuer: str
+    audience: frozenset[str]
+    clients: frozenset[str] = frozenset()
+    required: tuple[str, ...] = ()
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _DEFAULTS)
+    leeway: float = 0.0
+
+    def judge(self, claims: Claims, now: float) -> float:
+        """Return when the token ends, in seconds since 1970. Raises Unauthenticated."""
+        ends = _moment(claims, "exp")
+        if ends is None:
+            raise invalid("it never expires")
+        if now >= ends + self.leeway:
+            raise Unauthenticated("token_expired", log="the token has expired")
+        for name in ("nbf", "iat"):
+            begins = _moment(claims, name)
+            if begins is not None and now < begins - self.leeway:
+                raise Unauthenticated("token_not_yet_valid", log=f"{name} is in the future")
+        self._judge_purpose(claims)
+        return ends
+
+    def _judge_purpose(self, claims: Claims) -> None:
+        given = claims.get("aud")
+        audience = [given] if isinstance(given, str) else given
+        if not isinstance(audience, list) or not all(isinstance(one, str) for one in audience):
+            raise Unauthenticated("token_audience_wrong", log="the token is for nobody")
+        if self.audience.isdisjoint(audience):
+            raise Unauthenticated("token_audience_wrong", log="the token is for somebody else")
+        if self.clients and claims.get("azp", claims.get("client_id")) not in self.clients:
+            raise invalid("it was given to a client that is not listed")
+        for name in self.required:
+            if claims.get(name) in (None, "", []):
+                raise invalid(f"it lacks the claim '{name}'")
+
+    def principal(self, claims: Claims, by: str) -> Principal:
+        """Return who is meant. Raises ValueError where a claim is of another kind than it must be."""
+        subject = self._text(claims, "subject")
+        if subject is None:
+            raise ValueError("it says of nobody")
+        name = self._text(claims, "name")
+        return Principal(
+            subject=subject,
+            tenant=self._text(claims, "tenant"),
+            scopes=self._words(claims, "scopes", split=True),
+            roles=self._words(claims, "roles", split=False),
+            claims=claims if name is None or "name" in claims else {**claims, "name": name},
+            by=by,
+        )
+
+    def _text(self, claims: Claims, meaning: str) -> str | None:
+        for name in self.names[meaning]:
+            value = claims.get(name)
+            if value is not None and (not isinstance(value, str) or not value):
+                raise ValueError(f"its claim '{name}' is no text")
+            if value is not None:
+                return str(value)
+        return None
+
+    def _words(self, claims: Claims, meaning: str, *, split: bool) -> frozenset[str]:
+        value: Any = next((claims[n] for n in self.names[meaning] if claims.get(n) is not None), [])
+        if isinstance(value, str):
+            value = value.split() if split else [value]
+        if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+            raise ValueError(f"its {meaning} are neither a text nor texts")
+        return frozenset(value)
+
+
+def rules_of(issuer: Mapping[str, Any], leeway: float) -> Rules:
+    """Return the rules that an issuer's options mean."""
+    claims = {name: _listed(given) for name, given in issuer.get("claims", {}).items()}
+    return Rules(
+        issuer=issuer["issuer"],
+        audience=frozenset(_listed(issuer["audience"])),
+        clients=frozenset(issuer.get("clients", ())),
+        required=tuple(issuer.get("required_claims", ())),
+        names={**_DEFAULTS, **claims},
+        leeway=leeway,
+    )
+
+
+def _listed(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _moment(claims: Claims, name: str) -> float | None:
+    value = claims.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e12:
+        raise invalid(f"its claim '{name}' is no time")
+    return float(value)

@@ -1,0 +1,176 @@
+"""The plugin that asks for a token."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import warnings
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any, ClassVar
+
+from aiohttp import web
+
+from plugins.jwt.checking import check_issuers
+from plugins.jwt.issuers import Issuer, Unknown, Verified
+from plugins.jwt.memory import Known, Memory, digest_of
+from plugins.jwt.options import MOST_LEEWAY, MOST_TOKEN, SCHEMA
+from plugins.jwt.parts import Parts, invalid, parts_of
+from plugins.jwt.places import in_header, in_subprotocol
+from plugins.jwt.profiles import written_out
+from plugins.jwt.sources import source_of
+from proxy import (
+    Authenticator,
+    Exchange,
+    PluginContext,
+    Principal,
+    Problems,
+    Unauthenticated,
+)
+
+WAIT_FOR_KEYS = 1.0
+"""Seconds that a start waits for keys: an issuer that is away keeps nothing else from being served."""
+
+
+class Jwt(Authenticator):
+    """Makes a principal of a token of a listed issuer.
+
+    A token that was verified is known again by its digest, at once. Where an issuer's keys can't be had,
+    its tokens get 503: the caller may be in the right.
+    """
+
+    schema: ClassVar[Mapping[str, Any]] = SCHEMA
+    protects_schemes = frozenset({"bearer"})
+
+    @classmethod
+    def expand(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        expanded = dict(written_out(options))
+        if isinstance(options.get("issuers"), list):
+            expanded["issuers"] = [
+                written_out(one) if isinstance(one, Mapping) else one for one in options["issuers"]
+            ]
+        return expanded
+
+    def __init__(
+        self,
+        *,
+        leeway: float,
+        max_token: int,
+        remember: int,
+        subprotocol: bool,
+        cookie: str | None = None,
+        issuers: Sequence[Mapping[str, Any]] = (),
+        now: Callable[[], float] = time.time,
+        **own: Any,
+    ) -> None:
+        self.protects_cookies = frozenset({cookie} if cookie else ())
+        self._own = own
+        self._listed = [*([own] if "issuer" in own else []), *issuers]
+        self._leeway = leeway
+        self._longest = max_token
+        self._cookie = cookie
+        self._subprotocol = subprotocol
+        self._now = now
+        self._memory = Memory(remember)
+        self._issuers: dict[str, Issuer] = {}
+
+    def check(self, problems: Problems) -> None:
+        check_issuers(self._own, self._listed, problems)
+        if self._leeway > MOST_LEEWAY:
+            problems.add("leeway", "clocks may differ by 5m at most", hint="set the clocks")
+        if self._longest > MOST_TOKEN:
+            problems.add("max_token", "a request's head holds a token of 16KiB at most")
+
+    async def setup(self, context: PluginContext) -> None:
+        await asyncio.to_thread(_import)  # 60 ms, which must not stop the loop
+        by = context.entry.identity
+        for options in self._listed:
+            source = await source_of(options, context)
+            issuer = Issuer.of(options, source, self._leeway, by)
+            self._issuers[issuer.name] = issuer
+        asked = [issuer.first() for issuer in self._issuers.values()]
+        try:
+            async with asyncio.timeout(WAIT_FOR_KEYS):
+                await asyncio.gather(*asked)
+        except TimeoutError:
+            context.logger.warning("an issuer's keys take long: they are waited for behind")
+
+    async def ready(self) -> str | None:
+        reasons = [issuer.trouble() for issuer in self._issuers.values()]
+        return "; ".join(reason for reason in reasons if reason) or None
+
+    def challenge(self) -> str | None:
+        return 'Bearer realm="brain"'
+
+    def principal_of(self, claims: Mapping[str, Any]) -> Principal:
+        """Return whom claims mean by the names of their issuer, or of the first one."""
+        listed = [one for one in self._listed if one["issuer"] == claims.get("iss")] or self._listed
+        return Issuer.rules(listed[0], self._leeway).principal(claims, "jwt")
+
+    def explain(self, exchange: Exchange) -> list[str]:
+        sent = "sent on" if exchange.route.forward_token else "kept from the upstream"
+        return [
+            f"looks for a token in {' or '.join(self._places())}",
+            *(Issuer.told(one) for one in self._listed),
+            f"a token is {sent}",
+        ]
+
+    def _places(self) -> list[str]:
+        places = ["Authorization: Bearer"]
+        if self._subprotocol:
+            places.append("the WebSocket subprotocol brain.bearer")
+        if self._cookie is not None:
+            places.append(f"the cookie {self._cookie}")
+        return places
+
+    # -- on the way of a request
+
+    def authenticate(
+        self, request: web.BaseRequest
+    ) -> Principal | Awaitable[Principal | None] | None:
+        token = in_header(request)
+        if token is None and self._subprotocol:
+            token = in_subprotocol(request)
+        if token is not None:
+            known = self._known(token)
+            return known.principal if isinstance(known, Known) else self._learn(known)
+        if self._cookie is None or self._cookie not in request.cookies:
+            return None
+        known = self._known(request.cookies[self._cookie])
+        return known.ambient() if isinstance(known, Known) else self._learn(known, ambient=True)
+
+    def _known(self, token: str) -> Known | Unknown:
+        digest = digest_of(token)
+        known = self._memory.find(digest, self._now())
+        if known is not None:
+            return known
+        if len(token) > self._longest:
+            raise invalid("it is longer than max_token")
+        return self._verify(digest, parts_of(token))
+
+    def _verify(self, digest: bytes, parts: Parts) -> Known | Unknown:
+        issuer = self._issuers.get(str(parts.claims.get("iss")))
+        if issuer is None:
+            raise Unauthenticated("token_issuer_unknown", log="no listed issuer made the token")
+        verified = issuer.verify(parts, self._now())
+        if isinstance(verified, Verified):
+            known = Known(verified.principal, verified.ends, issuer.source, verified.version)
+            self._memory.keep(digest, known)
+            return known
+        return Unknown(issuer, digest, parts)
+
+    async def _learn(self, unknown: Unknown, *, ambient: bool = False) -> Principal:
+        """Look for a key that the token names and nobody knows: the issuer may have a new one."""
+        if await unknown.issuer.source.learn():
+            found = self._verify(unknown.digest, unknown.parts)
+            if isinstance(found, Known):
+                return found.ambient() if ambient else found.principal
+        raise invalid("no key of its issuer is the one that it names")
+
+
+def _import() -> None:
+    import_module("joserfc.jws")
+    from joserfc.errors import SecurityWarning
+
+    # Of the two names of one signature (RFC 9864, 2.2) issuers still use the older one.
+    warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)

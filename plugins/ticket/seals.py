@@ -1,0 +1,59 @@
+"""The key by which tickets are sealed now, and the one before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from plugins.ticket.sealing import Content, Seal
+from proxy import BoundSecret, ConfigError, PluginContext, SecretRef
+
+SHORTEST = 32
+"""Characters of a key that is somebody's own: as many as 128 random bits have in hexadecimal."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnKey:
+    """A key that the gateway made, in the form of a secret that never changes."""
+
+    current: str
+    version: int = 0
+
+
+class Seals:
+    """Follows a key that changes: what the one before has sealed is taken on."""
+
+    def __init__(self, key: OwnKey | BoundSecret) -> None:
+        self._key = key
+        self._version = key.version
+        self._made: tuple[Seal, ...] = (_seal(key.current),)
+
+    @classmethod
+    async def of(cls, key: SecretRef | None, context: PluginContext) -> Seals:
+        """Return those of a secret, else of the gateway's own key. Raises ConfigError, Unavailable."""
+        if key is None:
+            return cls(OwnKey((await context.key("seal")).hex()))
+        return cls(await context.secrets.bind(key))
+
+    def seal(self, content: Content) -> str:
+        """Return the ticket. Raises ValueError where the caller's claims make it too long."""
+        return self._seals()[0].seal(content)
+
+    def open(self, ticket: str) -> Content | None:
+        """Return what a ticket says, None for what no key here has sealed."""
+        opened = (seal.open(ticket) for seal in self._seals())
+        return next((content for content in opened if content is not None), None)
+
+    def _seals(self) -> tuple[Seal, ...]:
+        if self._key.version != self._version:
+            self._version = self._key.version
+            self._made = (_seal(self._key.current), self._made[0])
+        return self._made
+
+
+def _seal(key: str) -> Seal:
+    if len(key) < SHORTEST:
+        raise ConfigError(
+            f"the key of tickets has {len(key)} characters, and needs {SHORTEST}",
+            hint="openssl rand -hex 32 makes one",
+        )
+    return Seal(key.encode())

@@ -1,0 +1,192 @@
+"""The keys of an issuer, fetched, kept and renewed: `KeySet`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+from random import uniform
+from typing import TYPE_CHECKING
+
+from aiohttp import ClientError
+
+from proxy.errors import Unavailable
+from proxy.plugin.jwk import VerifyingKey, keys_of
+from proxy.tasks import Tasks
+
+if TYPE_CHECKING:
+    from proxy.plugin.http import HttpClient
+
+log = logging.getLogger("brain.keys")
+
+FRESH = 600.0
+"""Seconds after which keys are fetched again, less a random tenth."""
+
+FLOOR = 30.0
+"""Seconds between two fetches for keys that nobody knows: callers choose what they call a key."""
+
+STALE = 3600.0
+"""Seconds behind the last success for which the keys are still believed."""
+
+LONGEST = 256 * 1024
+"""Bytes of an answer."""
+
+_RETRY_FIRST, _RETRY_MOST = 2.0, 60.0
+_DISCOVERY = "/.well-known/openid-configuration"
+
+
+class KeySet:
+    """The public keys at one address (RFC 7517), or those of an OpenID issuer (Discovery 1.0, 4).
+
+    They are fetched by one flight at a time, whoever waits for it, renewed behind, and believed for an
+    hour where that fails. `version` grows with each change: compare it to forget what an old key has
+    verified. Redirects are not followed; what the type of the answer says does not matter.
+    """
+
+    def __init__(
+        self,
+        http: HttpClient,
+        url: str | None = None,
+        *,
+        issuer: str = "",
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`url` is that of the JWKS; without one it is what `issuer` says of itself."""
+        self.version = 0
+        self._http = http
+        self._url = url
+        self._issuer = issuer
+        self._found_url: str | None = None
+        self._now = now
+        self._keys: tuple[VerifyingKey, ...] = ()
+        self._succeeded: float | None = None
+        self._asked = -FLOOR
+        self._reason = "the keys were not fetched yet"
+        self._tasks = Tasks()
+        self._flight: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<KeySet {self._url or self._issuer} keys={len(self._keys)}>"
+
+    def find(self, kid: str | None, algorithm: str) -> VerifyingKey | None:
+        """Return the key of that name which may verify by that algorithm, None where there is none.
+
+        Without a name it is the only key for the algorithm. Raises Unavailable, `keys_unavailable`,
+        where no keys are known or all are too old.
+        """
+        if self._succeeded is None:
+            raise Unavailable(self._reason, code="keys_unavailable")
+        fit = [key for key in self._keys if algorithm in key.algorithms]
+        if kid is not None:
+            return next((key for key in fit if key.kid == kid), None)
+        return fit[0] if len(fit) == 1 else None
+
+    def trouble(self) -> str | None:
+        """Return why keys can't be had, for /ready; None while there are some to be believed."""
+        return None if self._succeeded is not None else self._reason
+
+    async def learn(self) -> bool:
+        """Fetch for the sake of an unknown key; return whether anything is new.
+
+        At most once in 30 s, whether that succeeds or not; who comes meanwhile joins the flight.
+        """
+        before = self.version
+        if self._flight is not None or self._now() - self._asked >= FLOOR:
+            await self.fetch()
+        return self.version != before
+
+    async def fetch(self) -> None:
+        """Fetch the keys now; whoever comes meanwhile waits for the same flight."""
+        if self._flight is None:
+            self._flight = self._tasks.spawn(
+                self._fly(), name=f"keys of {self._url or self._issuer}"
+            )
+        # A waiter's leaving is nobody else's business.
+        await asyncio.shield(self._flight)
+
+    async def keep(self) -> None:
+        """Renew the keys for ever: a background task (`context.spawn`). Several share one flight."""
+        pause = _RETRY_FIRST
+        while True:
+            good = self._succeeded is not None and self._asked <= self._succeeded
+            pause = _RETRY_FIRST if good else min(pause * 2, _RETRY_MOST)
+            await asyncio.sleep((FRESH if good else pause) * uniform(0.9, 1.0))  # noqa: S311
+            if self._now() - self._asked >= pause:
+                await self.fetch()
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        self._tasks.stop()
+
+    # -- the flight
+
+    async def _fly(self) -> None:
+        self._asked = self._now()
+        try:
+            keys = keys_of(await self._answer(await self._where()))
+            if not keys:
+                raise ValueError("it has no key that may verify")  # noqa: TRY301
+        except (ClientError, TimeoutError, OSError, ValueError) as error:
+            self._failed(str(error) or type(error).__name__)
+        else:
+            self._arrived(keys)
+        finally:
+            self._flight = None
+
+    async def _where(self) -> str:
+        """Return the address of the keys, by the issuer's own word where nobody else said it."""
+        if self._url is not None:
+            return self._url
+        if self._found_url is None:
+            text = await self._answer(self._issuer.removesuffix("/") + _DISCOVERY)
+            self._found_url = _jwks_uri(text, self._issuer)
+        return self._found_url
+
+    async def _answer(self, url: str) -> bytes:
+        async with self._http.get(url, headers={"Accept": "application/json"}) as answer:
+            if answer.status != 200:
+                raise ValueError(f"{url} answers {answer.status}")
+            parts, size = list[bytes](), 0
+            async for part in answer.content.iter_any():
+                parts.append(part)
+                size += len(part)
+                if size > LONGEST:
+                    raise ValueError(f"{url} answers more than {LONGEST} bytes")
+            return b"".join(parts)
+
+    def _arrived(self, keys: tuple[VerifyingKey, ...]) -> None:
+        if self._succeeded is None and self.version:
+            log.info("the keys of %s are here again", self._issuer or self._url)
+        self._succeeded = self._now()
+        if _told(keys) != _told(self._keys):
+            self._keys = keys
+            self.version += 1
+
+    def _failed(self, reason: str) -> None:
+        self._found_url = None
+        self._reason = f"the keys of {self._issuer or self._url} can't be fetched: {reason}"
+        log.warning("%s", self._reason)
+        if self._succeeded is not None and self._now() - self._succeeded > STALE:
+            self._succeeded, self._keys = None, ()
+            self.version += 1
+
+
+def _told(keys: tuple[VerifyingKey, ...]) -> list[tuple[str | None, frozenset[str], str]]:
+    return [(key.kid, key.algorithms, key.key.thumbprint()) for key in keys]
+
+
+def _jwks_uri(text: bytes, issuer: str) -> str:
+    """Return where the keys of an issuer are. Raises ValueError where its word is no good."""
+    try:
+        found = json.loads(text)
+        said, url = found["issuer"], found["jwks_uri"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ValueError("what it says of itself is no OpenID configuration") from None
+    if said != issuer:
+        raise ValueError("it says of itself that it is another issuer")
+    secure = isinstance(url, str) and url.startswith("https://")
+    if not secure and not (issuer.startswith("http://") and str(url).startswith("http://")):
+        raise ValueError("its jwks_uri is no https address")
+    return str(url)
