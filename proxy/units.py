@@ -16,13 +16,13 @@ _BYTES: Mapping[str, int] = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3
 # At most 9 digits: no unit then reaches a number that a timer or a counter can't hold.
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|d)")
 _SIZE = re.compile(r"([0-9]{1,9})(B|KiB|MiB|GiB)")
-_RATE = re.compile(r"([0-9]{1,9})/(s|m|h|d)")
+_RATE = re.compile(r"([0-9]{1,9})/(?:(s)ec|(m)in|(h)our|(d)ay|([smhd]))")
 _STATUSES = re.compile(r"([1-5])xx|([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
 _PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%")
 
 DURATION_FORM = "a duration such as 250ms, 2s, 5m or 1h"
 SIZE_FORM = "a size such as 512B, 64KiB or 10MiB"
-RATE_FORM = "a rate such as 50/s, 100/m or 1000/h"
+RATE_FORM = "a rate such as 50/s, 100/min or 1000/h"
 STATUSES_FORM = "statuses such as 2xx, 204 or 200-399, comma-separated"
 PERCENT_FORM = "a percentage from 0% to 100%"
 
@@ -84,7 +84,7 @@ def parse_rate(text: str) -> Rate:
     found = _RATE.fullmatch(text)
     if not found or int(found[1]) == 0:
         raise ValueError(f"expected {RATE_FORM}")
-    return Rate(int(found[1]), _SECONDS[found[2]])
+    return Rate(int(found[1]), _SECONDS[found[found.lastindex or 0]])
 
 
 def parse_percent(text: str) -> float:

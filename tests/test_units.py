@@ -44,6 +44,19 @@ def test_a_rate_is_a_count_in_a_period_and_is_written_as_it_was(text: str, rate:
     assert str(rate) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("5/sec", Rate(5, 1.0)),
+        ("100/min", Rate(100, 60.0)),
+        ("7/hour", Rate(7, 3600.0)),
+        ("9/day", Rate(9, 86400.0)),
+    ],
+)
+def test_the_period_of_a_rate_may_be_a_word(text: str, rate: Rate) -> None:
+    assert parse_rate(text) == rate
+
+
 @pytest.mark.parametrize(("text", "share"), [("0%", 0.0), ("0.5%", 0.005), ("100%", 1.0)])
 def test_a_percentage_becomes_a_share(text: str, share: float) -> None:
     assert parse_percent(text) == pytest.approx(share)
@@ -71,6 +84,8 @@ def test_statuses_become_ranges(text: str, ranges: tuple[tuple[int, int], ...]) 
         (parse_size, "", "64KiB"),
         (parse_rate, "0/s", "50/s"),
         (parse_rate, "50", "50/s"),
+        (parse_rate, "50/ms", "50/s"),
+        (parse_rate, "50/month", "50/s"),
         (parse_percent, "101%", "0% to 100%"),
         (parse_percent, "20", "0% to 100%"),
         (parse_statuses, "6xx", "2xx"),

@@ -36,6 +36,8 @@ def outgoing_field(name: str, value: str) -> Field:
 
 def answer_field(name: str, value: str) -> Field:
     """Return a field as it is sent to a client. Raises as `outgoing_field` does."""
+    if type(value) is str and value.isprintable():  # as `_raw`: a call less, for every mark
+        return _answer_name(name), value.encode()
     return _answer_name(name), _raw(name, value)
 
 

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from plugins.forward_auth import ForwardAuth
+from plugins.rate_limit import RateLimit
 from proxy.config.load import Loaded, load
 from proxy.errors import ConfigError
 from proxy.plugin.answer import Answer
@@ -121,6 +122,7 @@ INSTALLED: Mapping[str, type[Plugin]] = {
     "jwt": Jwt,
     "limit": Limit,
     "lock": Lock,
+    "rate-limit": RateLimit,
     "refuses": Refuses,
     "request-id": RequestId,
     "safe": Safe,
