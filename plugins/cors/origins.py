@@ -24,7 +24,7 @@ class Origins:
     def __init__(self, listed: Sequence[str]) -> None:
         self.listed = tuple(listed)
         self.all = "*" in listed
-        self._exact = frozenset(listed) - {"*"}
+        self._exact = frozenset(origin for origin in listed if "*" not in origin)
         self._below = tuple(
             (scheme + "://", "." + host)
             for scheme, _, host in (origin.partition("://*.") for origin in listed)
