@@ -12,7 +12,7 @@ _SCOPE = "^[!#-\\[\\]-~]+$"
 def _words(text: str, pattern: str | None = None) -> Mapping[str, Any]:
     word = {"type": "string", "minLength": 1, "description": "One name."}
     if pattern is not None:
-        word["pattern"] = pattern
+        word |= {"pattern": pattern, "description": "One scope, without spaces and quotes."}
     return {"type": "array", "minItems": 1, "items": word, "description": text}
 
 

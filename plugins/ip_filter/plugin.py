@@ -51,7 +51,7 @@ class IpFilter(Plugin):
     def explain(self, exchange: Exchange) -> list[str]:
         address = exchange.client.address
         verdict = "may call" if self._judge(address) else "is refused with 403 address_refused"
-        return [f"lets in who calls {self.admits()}", f"{address} {verdict}"]
+        return [f"lets callers in {self.admits()}", f"{address} {verdict}"]
 
     def __call__(self, request: web.BaseRequest, handler: Handler) -> Awaitable[Answer]:
         address = request[EXCHANGE].client.address

@@ -140,6 +140,30 @@ def test_a_token_is_taken_on_trust_and_said_to_be(by_stdin: bool) -> None:
     assert given.split(".")[1] not in found.output
 
 
+WHO_MAY = f"""\
+version: 1
+plugins:
+  - ip-filter: {{deny: [192.0.2.0/24]}}
+  - api-key: {{keys: [{{name: ada, sha256: "{"0" * 64}"}}]}}
+  - authorize: {{allow: [{{methods: [GET], scopes: ["crm:read"]}}, {{roles: [admin]}}]}}
+  - identity-headers
+services:
+  crm: http://crm
+"""
+
+
+def test_claims_show_whether_the_caller_may_and_what_the_upstream_is_told(folder: Path) -> None:
+    (folder / "routes.yaml").write_text(WHO_MAY)
+    claims = {"sub": "ada", "tenant": "acme", "groups": ["Partner"], "email": "ada@acme.example"}
+    told = ""
+    for method, scope in (("GET", "crm:read"), ("DELETE", "crm:write")):
+        given = json.dumps({**claims, "scope": scope})
+        found = run(method, "/api/brain/crm/x", "--claims", "-", given=given)
+        assert found.exit_code == 0
+        told += found.stdout.partition("caller\n")[2].partition("outgoing\n")[0]
+    assert told == Path(__file__).with_name("explain_claims.txt").read_text(encoding="utf-8")
+
+
 def test_claims_come_from_stdin_too() -> None:
     found = run("GET", "/api/shop", "--claims", "-", "--json", given='{"sub": "ada"}')
     assert json.loads(found.stdout)["caller"]["subject"] == "ada"

@@ -135,7 +135,7 @@ async def test_it_explains_its_verdict() -> None:
     plugin = make(IpFilter, {"allow": ["10.0.0.0/8"]})
     called = await call(plugin, client="11.0.0.1")
     assert plugin.explain(called.exchange) == [
-        "lets in who calls from 10.0.0.0/8",
+        "lets callers in from 10.0.0.0/8",
         "11.0.0.1 is refused with 403 address_refused",
     ]
 
