@@ -7,7 +7,10 @@ from typing import Any, ClassVar
 import pytest
 from aiohttp import web
 
+from plugins.authorize import Authorize
 from plugins.forward_auth import ForwardAuth
+from plugins.identity_headers import IdentityHeaders
+from plugins.ip_filter import IpFilter
 from plugins.rate_limit import RateLimit
 from proxy.config.load import Loaded, load
 from proxy.errors import ConfigError
@@ -122,14 +125,19 @@ INSTALLED: Mapping[str, type[Plugin]] = {
     "jwt": Jwt,
     "limit": Limit,
     "lock": Lock,
-    "rate-limit": RateLimit,
     "refuses": Refuses,
     "request-id": RequestId,
     "safe": Safe,
     "tickets": Tickets,
 }
 
-REAL: Mapping[str, type[Plugin]] = {"forward-auth": ForwardAuth}
+REAL: Mapping[str, type[Plugin]] = {
+    "authorize": Authorize,
+    "forward-auth": ForwardAuth,
+    "identity-headers": IdentityHeaders,
+    "ip-filter": IpFilter,
+    "rate-limit": RateLimit,
+}
 """Plugins of ours whose own options have a golden file."""
 
 
