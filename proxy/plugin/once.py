@@ -28,7 +28,7 @@ class OnceHere:
     def __init__(self, most: int = MOST, now: Callable[[], float] = monotonic) -> None:
         self._most = most
         self._now = now
-        self._used: set[bytes] = set()
+        self._used: dict[bytes, int] = {}
         # What ends within one second is dropped together; the heap has each such second once.
         self._ending: dict[int, list[bytes]] = {}
         self._seconds: list[int] = []
@@ -47,9 +47,13 @@ class OnceHere:
             raise Unavailable(
                 f"{self._most} used ones are remembered, no more can be", code="store_unavailable"
             )
-        self._used.add(digest)
-        self._note(math.ceil(now + seconds), digest)
+        end = self._used[digest] = math.ceil(now + seconds)
+        self._note(end, digest)
         return True
+
+    async def forget(self, key: str | bytes) -> None:
+        """Let `key` be used again."""
+        self._used.pop(digest_of(key), None)
 
     def _note(self, end: int, digest: bytes) -> None:
         ending = self._ending.get(end)
@@ -60,7 +64,11 @@ class OnceHere:
 
     def _forget(self, now: float) -> None:
         while self._seconds and self._seconds[0] <= now:
-            self._used.difference_update(self._ending.pop(heapq.heappop(self._seconds)))
+            end = heapq.heappop(self._seconds)
+            for digest in self._ending.pop(end):
+                # One that was forgotten and used again ends later.
+                if self._used.get(digest) == end:
+                    del self._used[digest]
 
 
 class OnceShared:
@@ -72,7 +80,17 @@ class OnceShared:
 
     async def first(self, key: str | bytes, seconds: float) -> bool:
         """Say whether `key` is used for the first time, in one round trip."""
-        return await self._store.once(self._prefix + digest_of(key).hex(), seconds)
+        return await self._store.once(self._name(key), seconds)
+
+    async def forget(self, key: str | bytes) -> None:
+        """Let `key` be used again, in one round trip."""
+        await self._store.run(_FORGET, [self._name(key)], [])
+
+    def _name(self, key: str | bytes) -> str:
+        return self._prefix + digest_of(key).hex()
+
+
+_FORGET = "return redis.call('DEL', KEYS[1])"
 
 
 def digest_of(key: str | bytes) -> bytes:

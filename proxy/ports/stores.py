@@ -36,3 +36,9 @@ class Once(Protocol):
         Raises Unavailable, `store_unavailable`, where that can't be told: refuse then, as for a key
         that was used.
         """
+
+    async def forget(self, key: str | bytes) -> None:
+        """Let `key` be used again: what it was used for has come to nothing.
+
+        Raises Unavailable as `first` does; the key then stays used until its time is over.
+        """

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from proxy import EXCHANGE, Answer, Handler, PluginContext, Store, Unavailable
 from proxy.plugin import valkey as client_module
+from proxy.plugin.once import OnceShared
 from proxy.plugin.stores import StoreAddress, address_of
 from proxy.plugin.valkey import Valkey
 from proxy.runtime.shared import Shared
@@ -73,6 +74,16 @@ async def test_once_is_true_once_until_it_ends(valkey: Server) -> None:
         assert await other.once("another", 30)
         await asyncio.sleep(0.25)
         assert await other.once("ticket", 0.2)
+
+
+async def test_what_one_gateway_forgets_another_may_use(valkey: Server) -> None:
+    async with client(valkey.url) as store, client(valkey.url) as other:
+        one, two = OnceShared(store, "hooks"), OnceShared(other, "hooks")
+        assert await one.first(b"a", 30)
+        assert not await two.first(b"a", 30)
+        await one.forget(b"a")
+        assert await two.first(b"a", 30)
+        assert await OnceShared(other, "tickets").first(b"a", 30)
 
 
 async def test_connections_are_bounded_and_used_again(valkey: Server) -> None:

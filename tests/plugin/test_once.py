@@ -64,3 +64,18 @@ async def test_a_list_that_is_full_of_long_keys_stays_under_its_bound() -> None:
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert size < 16 * 1024 * 1024
+
+
+async def test_what_is_forgotten_may_be_used_again_and_lasts_its_own_time() -> None:
+    clock = Clock()
+    used = OnceHere(now=clock)
+    assert await used.first("a", 10)
+    await used.forget("a")
+    await used.forget("never used")
+    clock.now += 5
+    assert await used.first("a", 10)
+    clock.now += 6
+    assert not await used.first("a", 10)
+    clock.now += 6
+    assert await used.first("a", 10)
+    assert len(used) == 1

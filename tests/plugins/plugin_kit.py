@@ -23,10 +23,12 @@ from proxy import (
     Store,
 )
 from proxy.headers import Field, encode
+from proxy.plugin.base import Authenticator
 from proxy.plugin.context import EntryInfo, ServiceCaller, UpstreamStatus
 from proxy.plugin.metrics import MetricRegistry
 from proxy.plugin.once import OnceHere
 from proxy.plugin.options import convert
+from proxy.plugin.principal import Principal
 from proxy.runtime.callbacks import marked
 
 P = TypeVar("P", bound=Plugin)
@@ -68,8 +70,11 @@ class Route:
 class Context(PluginContext):
     """One process's registry and shared values, seen by any number of instances."""
 
-    def __init__(self, metrics: MetricRegistry, shared: dict[str, Any]) -> None:
+    def __init__(
+        self, metrics: MetricRegistry, shared: dict[str, Any], stored: dict[str, str]
+    ) -> None:
         self.entry = EntryInfo("some-identity", "some-plugin", "routes.yaml", 1, "/some-identity")
+        self.secrets = Stored(stored)
         self.logger = logging.getLogger("brain.plugin.test")
         self.metrics = metrics
         self._shared = shared
@@ -84,6 +89,14 @@ class Context(PluginContext):
 
     def serve(self, method: str, path: str, handler: Callable[..., Awaitable[Answer]]) -> None:
         raise AssertionError("no plugin here has pages")
+
+    async def caller(
+        self, request: web.BaseRequest, path: str, besides: Authenticator
+    ) -> Principal | None:
+        raise AssertionError("no plugin here asks who calls")
+
+    async def key(self, name: str) -> bytes:
+        raise AssertionError("no plugin here has a key")
 
     def spawn(
         self,
@@ -109,6 +122,30 @@ class Context(PluginContext):
         return STATUS
 
 
+class Stored:
+    """A secret store that is a dict: its values change under those that are bound."""
+
+    def __init__(self, values: dict[str, str]) -> None:
+        self._values = values
+
+    async def bind(self, reference: Any) -> "Bound":
+        return Bound(self._values, reference["field"])
+
+
+class Bound:
+    def __init__(self, values: dict[str, str], name: str) -> None:
+        self._values = values
+        self._name = name
+
+    @property
+    def current(self) -> str:
+        return self._values[self._name]
+
+    @property
+    def version(self) -> int:
+        return hash(self.current)
+
+
 class Found:
     """Collects what `check` says."""
 
@@ -129,10 +166,11 @@ class Kit:
     def __init__(self) -> None:
         self.registry = MetricRegistry()
         self._shared: dict[str, Any] = {}
+        self.secrets: dict[str, str] = {}
         self._running: list[Plugin] = []
 
     def context(self) -> Context:
-        return Context(self.registry, self._shared)
+        return Context(self.registry, self._shared, self.secrets)
 
     def make(self, kind: type[P], options: Mapping[str, Any] | None = None, **injected: Any) -> P:
         """Return an instance of `options` as the file has them; `injected` is for tests alone."""
