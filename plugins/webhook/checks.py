@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from plugins.webhook.providers import CUSTOM, SALEOR
 from plugins.webhook.schemes import Scheme, parts_of
@@ -25,9 +28,36 @@ def check_needs(options: Mapping[str, Any], problems: Problems) -> None:
     for option, needs in needed.items():
         given = options.get(option) is not None
         if needs and not given:
-            problems.add("provider", f"'{provider}' needs the option '{option}'")
+            message = f"'{provider}' needs the option '{option}'"
+            problems.add("provider", message, hint=_HINTS[option])
         elif given and not needs:
             problems.add(option, f"'{provider}' has no use for it", hint="leave it out")
+
+
+_HINTS = {
+    "secrets": "such as secrets: [{secret: integrations/stripe, field: webhook_secret}]",
+    "jwks_uri": "such as jwks_uri: https://shop.example.com/.well-known/jwks.json",
+    CUSTOM: "such as hmac: {header: X-Signature, prefix: sha256=}",
+}
+
+
+def check_address(url: str, problems: Problems) -> None:
+    """Report keys that anybody on the way could replace."""
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not _is_near(parts.hostname or ""):
+        problems.add(
+            "jwks_uri", "keys that come over plain http may be anybody's", hint="write https"
+        )
+
+
+def _is_near(host: str) -> bool:
+    """Tell whether a host is one of this machine or network by its name."""
+    if re.fullmatch("[a-z0-9-]+", host):
+        return True
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return False
 
 
 def check_scheme(scheme: Scheme, problems: Problems) -> None:

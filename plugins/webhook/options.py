@@ -75,6 +75,7 @@ SCHEMA: Mapping[str, Any] = {
             "minItems": 1,
             "maxItems": 4,
             "items": {
+                "type": "object",
                 "format": "secret",
                 "description": "{secret: PATH, field: NAME} of a secret store.",
             },

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol, cast
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
-from plugins.webhook.checks import check_bounds, check_needs, check_scheme
+from plugins.webhook.checks import check_address, check_bounds, check_needs, check_scheme
 from plugins.webhook.hmacs import HmacVerifier
 from plugins.webhook.options import SCHEMA
 from plugins.webhook.providers import CUSTOM, PROVIDERS, REPEATED, SALEOR
@@ -69,6 +69,7 @@ class Webhook(Authenticator):
             "jwks_uri": jwks_uri,
         }
         self._provider = provider
+        self._jwks_uri = jwks_uri
         self._tolerance = tolerance
         self._most = max_body
         self._replay_given = replay
@@ -94,6 +95,8 @@ class Webhook(Authenticator):
 
     def check(self, problems: Problems) -> None:
         check_needs(self._given, problems)
+        if self._jwks_uri is not None:
+            check_address(self._jwks_uri, problems)
         if self._provider == CUSTOM and self._given[CUSTOM] is not None:
             check_scheme(self._scheme, problems)
         check_bounds(

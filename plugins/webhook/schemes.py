@@ -29,10 +29,15 @@ def invalid(why: str) -> Unauthenticated:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """What a request brings to be checked. `timestamp` is text, as it was signed, None for none."""
+    """What a request brings to be checked. `timestamp` is text, as it was signed, None for none.
+
+    `protected` and `kid` are those of a JWS: its header as it was signed, the name of its key.
+    """
 
     signatures: Sequence[bytes]
     timestamp: str | None = None
+    protected: str = ""
+    kid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

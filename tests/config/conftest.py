@@ -12,6 +12,7 @@ from plugins.forward_auth import ForwardAuth
 from plugins.identity_headers import IdentityHeaders
 from plugins.ip_filter import IpFilter
 from plugins.rate_limit import RateLimit
+from plugins.webhook import Webhook
 from proxy.config.load import Loaded, load
 from proxy.errors import ConfigError
 from proxy.plugin.answer import Answer
@@ -137,6 +138,7 @@ REAL: Mapping[str, type[Plugin]] = {
     "identity-headers": IdentityHeaders,
     "ip-filter": IpFilter,
     "rate-limit": RateLimit,
+    "webhook": Webhook,
 }
 """Plugins of ours whose own options have a golden file."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator
 
@@ -505,3 +506,27 @@ routes:
     assert seen.target == "/outpost.goauthentik.io/start?rd=x"
     assert COOKIE in str(seen.header("Cookie"))
     assert seen.header("Host") == "gateway.test"
+
+
+@pytest.mark.parametrize("headers", [(KIM,), (PAGE,), (f"Cookie: {COOKIE}=ended",)])
+async def test_a_hundred_who_were_asked_about_leave_nothing_to_collect(
+    gateway: MakeGateway, upstream: RecordingUpstream, auth: AuthService, headers: tuple[str, ...]
+) -> None:
+    running = await gateway(config(upstream, auth, ", cache: 0s"))
+    client = await running.client()
+
+    async def ask(times: int) -> None:
+        for _ in range(times):
+            client.send(request("/api/brain/app/", *headers))
+            await client.reply()
+
+    await ask(5)
+    gc.collect()
+    gc.disable()
+    try:
+        await ask(100)
+        await asyncio.sleep(0)
+        found = gc.collect()
+    finally:
+        gc.enable()
+    assert found < 50

@@ -1,0 +1,116 @@
+"""Checks a detached JWS over the raw body (RFC 7515, appendix F; RFC 7797), as Saleor signs."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Protocol
+
+from multidict import CIMultiDictProxy
+
+from plugins.webhook.schemes import LONGEST, Signed, invalid
+
+ALGORITHM = "RS256"
+"""Saleor's only one: what a header names instead is refused, whatever keys there are."""
+
+_DETACHED = re.compile(r"([A-Za-z0-9_-]+)\.\.([A-Za-z0-9_-]+)")
+_BRINGS_KEYS = frozenset({"jku", "jwk", "x5c", "x5u"})
+
+
+class Found(Protocol):
+    """A public key; `key` is joserfc's."""
+
+    @property
+    def key(self) -> Any: ...
+
+
+class Keys(Protocol):
+    """The keys of a provider."""
+
+    def find(self, kid: str | None, algorithm: str) -> Found | None:
+        """Return the key of that name, None where there is none. Raises Unavailable."""
+
+    async def learn(self) -> bool:
+        """Look for new keys, not too often; return whether there are any."""
+
+
+class DetachedVerifier:
+    """Checks a header's signature by the keys that the provider publishes."""
+
+    def __init__(self, header: str, keys: Keys) -> None:
+        self._header = header
+        self._keys = keys
+
+    def read(self, headers: CIMultiDictProxy[str]) -> Signed:
+        """Return what is to be checked. Raises Unauthenticated for what Saleor does not write.
+
+        Its header must say that the body is signed as it is (`"b64": false`). The same keys sign its
+        users' access tokens, whose payload is encoded: with such a token, taken apart, any user could
+        deliver its payload as a body. `crit` may be absent, as in Saleor's up to now.
+        """
+        values = headers.getall(self._header)
+        found = _DETACHED.fullmatch(values[0]) if len(values[0]) <= LONGEST else None
+        if len(values) != 1 or found is None:
+            raise invalid("the signature is there twice, or no detached JWS")
+        said = _header(found[1])
+        kid = said.get("kid")
+        if said.get("alg") != ALGORITHM or not (kid is None or isinstance(kid, str)):
+            raise invalid("its header names another algorithm")
+        if said.get("b64") is not False or said.get("crit", ["b64"]) != ["b64"]:
+            raise invalid("its header says that something else is signed")
+        if _BRINGS_KEYS & said.keys():
+            raise invalid("its header would bring a key")
+        return Signed([_decoded(found[2])], protected=found[1], kid=kid)
+
+    async def verify(self, signed: Signed, body: bytes) -> bytes:
+        """Return what was signed. Raises Unauthenticated, or Unavailable where no key is known.
+
+        A key may be replaced by one of the same name: what the known one did not sign is checked
+        again where there is a new one.
+        """
+        good = self._is_good(signed, body)
+        if not good and await self._keys.learn():
+            good = self._is_good(signed, body)
+        if not good:
+            raise invalid("no key of the provider has signed it")
+        return body
+
+    def _is_good(self, signed: Signed, body: bytes) -> bool:
+        found = self._keys.find(signed.kid, ALGORITHM)
+        if found is None:
+            return False
+        jws = import_module("joserfc.jws")  # a while, where no file has asked for it
+        rs256 = jws.JWSRegistry.algorithms[ALGORITHM]
+        content = signed.protected.encode() + b"." + body
+        return bool(rs256.verify(content, signed.signatures[0], found.key))
+
+
+def _header(part: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(_decoded(part), object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        raise invalid("its header is no JSON, or says a thing twice") from None
+    if not isinstance(found, dict):
+        raise invalid("its header is no JSON object")
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice")
+    return found
+
+
+def _decoded(part: str) -> bytes:
+    """Return the bytes of a part; bits that belong to no byte must be zero (RFC 4648, 3.5)."""
+    try:
+        found = urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except ValueError:
+        raise invalid("a part of it is not in base64url") from None
+    if urlsafe_b64encode(found).rstrip(b"=") != part.encode():
+        raise invalid("a part of it is not in base64url")
+    return found
