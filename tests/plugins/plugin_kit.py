@@ -74,7 +74,7 @@ class Context(PluginContext):
         self, metrics: MetricRegistry, shared: dict[str, Any], stored: dict[str, str]
     ) -> None:
         self.entry = EntryInfo("some-identity", "some-plugin", "routes.yaml", 1, "/some-identity")
-        self.secrets = Stored(stored)
+        self._stored = stored
         self.logger = logging.getLogger("brain.plugin.test")
         self.metrics = metrics
         self._shared = shared
@@ -83,6 +83,10 @@ class Context(PluginContext):
     @property
     def http(self) -> ClientSession:
         raise AssertionError("no plugin here calls out")
+
+    @property
+    def secrets(self) -> "Stored":
+        return Stored(self._stored)
 
     def service(self, name: str) -> ServiceCaller:
         raise AssertionError("no plugin here calls a service")
