@@ -24,7 +24,7 @@ FLOORS = (
     ),
     "plugin ports",
     "config",
-    "upstream server",
+    "upstream server secrets",
     "runtime",
     "revisions",
     "admin control watch demo explaining doctoring scaffold",
@@ -39,6 +39,8 @@ SIBLINGS = {
     # The raw relay pumps an upstream's body and the tunnel joins two connections: they take what
     # is in upstream/ by its own types, since a protocol between would cost a call for each chunk.
     ("server", "upstream"),
+    # What a file names of a store, and what a plugin gets of it, are the port's own types.
+    ("plugin", "ports"),
     ("__main__", "cli"),  # `python -m proxy` is the command
 }
 

@@ -24,6 +24,7 @@ from proxy import (
     PluginContext,
     Principal,
     Problems,
+    SecretRef,
     Unauthenticated,
 )
 
@@ -55,7 +56,7 @@ class Webhook(Authenticator):
         max_body: int,
         replay: float | None = None,
         hmac: Mapping[str, Any] | None = None,
-        secrets: Sequence[Any] | None = None,
+        secrets: Sequence[SecretRef] | None = None,
         jwks_uri: str | None = None,
         store: Mapping[str, Any] | None = None,
         name: str | None = None,
@@ -115,8 +116,8 @@ class Webhook(Authenticator):
         self._verifier = await self._made_verifier(context)
 
     async def _made_verifier(self, context: PluginContext) -> Verifier:
-        references = cast("Sequence[Any]", self._given["secrets"] or ())
-        bound = [await cast(Any, context).secrets.bind(reference) for reference in references]
+        references = cast("Sequence[SecretRef]", self._given["secrets"] or ())
+        bound = [await context.secrets.bind(reference) for reference in references]
         if not all(secret.current for secret in bound):
             raise ConfigError("a secret of the webhook is empty", hint="anybody could sign with it")
         return HmacVerifier(self._scheme, bound)

@@ -23,6 +23,7 @@ from proxy.config.models import (
     UpstreamSpec,
 )
 from proxy.config.telling import is_telling_name
+from proxy.plugin.references import is_reference
 
 Over = Mapping[str, Mapping[str, object]]
 """What the command line and `BRAIN_*` put over the files, by section and key."""
@@ -86,6 +87,8 @@ def _laid_over(below: dict[str, Any], *layers: Any) -> dict[str, Any]:
 
 def _masked(name: str, value: Any, private: frozenset[str]) -> Any:
     """Hide what is private or stands under a telling name, and credentials inside of texts."""
+    if is_reference(value):
+        return dict(value)
     if isinstance(value, dict):
         return {key: _masked(key, below, private) for key, below in value.items()}
     if isinstance(value, list):

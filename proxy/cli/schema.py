@@ -39,6 +39,7 @@ def plugins_schema(catalog: Catalog) -> dict[str, Any]:
     """
     from proxy.config.plugin_schema import checked
     from proxy.plugin.base import Authenticator
+    from proxy.plugin.references import with_references
 
     found = {name: checked(name, catalog.get(name)) for name in catalog}
     return {
@@ -49,7 +50,7 @@ def plugins_schema(catalog: Catalog) -> dict[str, Any]:
         "additionalProperties": False,
         "properties": {
             name: {
-                **plugin.schema,
+                **with_references(plugin.schema),
                 "x-stage": plugin.stage.name,
                 "x-authenticator": issubclass(plugin, Authenticator),
                 **({} if plugin.needs_caller is None else {"x-needs-caller": plugin.needs_caller}),

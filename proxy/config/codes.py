@@ -196,6 +196,11 @@ class Code(StrEnum):
         "Several workers would serve, and a plugin keeps what only one process may keep.",
         "Name a store in the plugin's options, which all share, or say 'workers: 1'.",
     )
+    STORE = (
+        "BG216",
+        "An option refers to a store of secrets that the files do not have, or not to one alone.",
+        "Add the store to the section 'secrets', or correct its name.",
+    )
     UNREACHABLE = (
         "BG220",
         "A target can't be reached from this machine; only 'brain check --connect' says so.",

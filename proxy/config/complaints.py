@@ -12,12 +12,16 @@ from proxy.config.remedies import origin_of, remedy, remedy_of_key
 from proxy.config.syntax import lacks_space
 from proxy.config.tree import Node, Path, Scalar, find, key_span, span_of
 from proxy.config.wording import constant, kind, subject, wish
-from proxy.plugin.options import SECRET_KEY, SECRETS_LATER
+from proxy.plugin.references import HOW, NOT_HERE, SECRET_KEY
+from proxy.ports.secrets import FIELD_PATTERN, PATH_FORM, PATH_PATTERN
 
 _HEXADECIMAL = re.compile(r"\^\[(?:0-9|a-f|A-F){2,3}\]\{([0-9]+)\}\$")
 
 _PATTERNS: Mapping[str, str] = {
     "^[A-Za-z0-9-]+$": "letters, digits and hyphens",
+    "^[A-Z_][A-Z0-9_]*$": "capitals, digits and '_', such as BRAIN_SECRET_",
+    PATH_PATTERN: PATH_FORM,
+    FIELD_PATTERN: "a name of letters, digits, '.', '_' and '-'",
     r"^/[^?#\s]*$": "a path that begins with '/' and holds no '?', no '#' and no space",
 }
 
@@ -69,7 +73,12 @@ def _missing(violation: Violation, root: Node, report: Report) -> None:
 def _type(violation: Violation, root: Node, report: Report) -> None:
     value, path = violation.value, violation.path
     if isinstance(value, dict) and SECRET_KEY in value:
-        report.error(Code.LATER, f"{subject(path)}: {SECRETS_LATER}", key_span(root, path))
+        message = f"{subject(path)}: a value of a secret store can't stand here"
+        instead = "a value of the environment can: ${NAME}"
+        report.error(Code.WRONG_TYPE, message, key_span(root, path), instead)
+        return
+    if violation.schema.get("format") == SECRET_KEY:
+        report.error(Code.WRONG_TYPE, f"{subject(path)}: {NOT_HERE}", span_of(root, path), HOW)
         return
     hint = remedy(violation.schema, value, root, path)
     if hint is None and value is None:

@@ -11,6 +11,7 @@ from proxy.config.diagnostics import listed, nearest
 from proxy.config.models import Entry
 from proxy.config.registry import Known
 from proxy.config.schema import ENTRY_KEYS
+from proxy.config.secrets import check_references
 from proxy.config.source import Span
 from proxy.config.tree import Mapping as Tree
 from proxy.config.tree import Path, find
@@ -136,6 +137,8 @@ class Entries:
                 return _Checked()
             given = known.made.expand(entry.options) if known.made else entry.options
             options = convert(known.schema, given)
+            if not check_references(work, options, path):
+                return _Checked()
             names = tuple(_names(options))
             if known.made is None:
                 return _Checked(None, names)

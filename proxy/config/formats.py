@@ -15,6 +15,7 @@ from proxy.config.models import Exposure, Policy
 from proxy.config.patterns import parse_pattern
 from proxy.config.pointers import parse_pointer
 from proxy.plugin.options import OPTION_FORMATS, convert_text
+from proxy.plugin.references import SECRET_KEY
 
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _ROUTE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,127}")
@@ -142,6 +143,10 @@ def _mirror(value: Any) -> None:
         raise ValueError("expected a mapping with 'upstream' and 'share', or false for none")
 
 
+def _anything(_value: Any) -> None:
+    pass
+
+
 _CHECKS: Mapping[str, Callable[[Any], object]] = {
     "listen": _text(addresses.parse_listen),
     "admin": _admin,
@@ -170,6 +175,7 @@ _CHECKS: Mapping[str, Callable[[Any], object]] = {
     "identity": _text(_service_name),
     "python-reference": _pattern(_REFERENCE, "module:attr"),
     "forward-cookies": _text(_forward_cookies),
+    SECRET_KEY: _anything,  # its type says that it is a mapping
 }
 
 KNOWN_FORMATS = frozenset({*_CHECKS, *OPTION_FORMATS})

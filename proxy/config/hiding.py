@@ -14,12 +14,14 @@ from proxy.config.source import Source, Span
 from proxy.config.telling import is_telling_name
 from proxy.config.tree import Mapping, Node, Scalar
 from proxy.config.tree import Sequence as Items
-from proxy.plugin.options import SECRET_KEY, types_of
+from proxy.plugin.options import types_of
+from proxy.plugin.references import FIELD_KEY, SECRET_KEY
 
 _REFERENCE = re.compile(r"[\"']?\$\{[A-Z_][A-Z0-9_]*\}[\"']?")
 _NOT_SECRET = frozenset({"", "true", "false", "null", "~"})
 _PAIR = re.compile(r"(?:^|[\s,{\"'-])([\w.-]+)[\"']?\s*:(?=[\s\"']|$)[ \t]*")
 _VALUE = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:''|[^'])*'|[^,}\]#]+")
+_IS_FIELD = re.compile(rf"(?:^|[\s,{{\"'-]){FIELD_KEY}[\"']?\s*:")
 _OPENS = re.compile(r"(?:[|>][-+0-9]*)?\s*(?:#.*)?")
 
 
@@ -49,17 +51,19 @@ def hide_by_name(source: Source, *, readable: bool) -> None:
                 _add(source, number, indent, len(line))
                 continue
             below = None
-        for start, end in _behind_names(line, readable=readable):
+        beside = source.lines[max(0, number - 2) : number + 1] if readable else (line,)
+        reference = any(_IS_FIELD.search(each) for each in beside)
+        for start, end in _behind_names(line, readable=readable, reference=reference):
             _add(source, number, start, end)
         if below is None and not readable:
             below = _opened(line, indent)
 
 
-def _behind_names(line: str, *, readable: bool) -> Iterator[tuple[int, int]]:
+def _behind_names(line: str, *, readable: bool, reference: bool) -> Iterator[tuple[int, int]]:
     for found in _PAIR.finditer(line):
         if not is_telling_name(found[1]):
             continue
-        if found[1] == SECRET_KEY and "field:" in line:
+        if found[1] == SECRET_KEY and reference:
             continue
         value = _VALUE.match(line, found.end())
         if value is not None and _is_secret(value[0].strip()):
@@ -110,6 +114,8 @@ class _Tree:
         """Hide what `node` holds; `hidden` says that all of it is a credential."""
         every = [each for schema in schemas for each in _alternatives(schema)]
         hidden = hidden or any(is_private(each) for each in every)
+        if not isinstance(node, Mapping):  # a credential where the place of one belongs
+            hidden = hidden or any(each.get("format") == SECRET_KEY for each in every)
         if isinstance(node, Scalar):
             if hidden and isinstance(node.value, (str, int, float)) and _is_secret(node.text):
                 _hide_span(node.span)
@@ -169,7 +175,7 @@ def _alternatives(schema: object) -> Iterator[Schema]:
 
 
 def _is_telling(node: Mapping, key: str, schemas: Iterable[Schema]) -> bool:
-    if not is_telling_name(key) or (key == SECRET_KEY and "field" in node.items):
+    if not is_telling_name(key) or (key == SECRET_KEY and FIELD_KEY in node.items):
         return False
     return all("enum" not in each and _may_be_text(each) for each in schemas)
 

@@ -27,6 +27,7 @@ from proxy.config.process import compile_gateway, compile_log
 from proxy.config.registry import Registry
 from proxy.config.routes import Routes
 from proxy.config.schema import language
+from proxy.config.secrets import compile_secrets
 from proxy.config.texts import FileText
 from proxy.config.tree import Mapping as Tree
 from proxy.config.tree import as_written, plain
@@ -195,6 +196,7 @@ def _compile(work: Work, names: tuple[str, ...], folders: tuple[str, ...]) -> Co
         watched=(*names, *work.read_files),
         watched_folders=folders,
         dropins=work.dropins,
+        secrets=compile_secrets(work),
     )
 
 

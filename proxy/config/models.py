@@ -4,7 +4,8 @@ A `Config` is the result of parsing, checking and resolving one set of files: en
 are in, defaults are merged, chains are resolved to the order in which they run. It is picklable,
 since a reload builds it in a child process. What runs is another type
 (`proxy.runtime.snapshot.Snapshot`). What is of the process itself stands in `process_models`, what
-chooses, watches and tries targets again in `traffic_models`, what other upstreams get of a route in
+chooses, watches and tries targets again in `traffic_models`, where credentials are kept in
+`secret_models`, what other upstreams get of a route in
 `shaping_models`; all are imported from here like the rest.
 
 Units: seconds (float) for every time, bytes (int) for every size.
@@ -26,6 +27,9 @@ from proxy.config.process_models import Recent as Recent
 from proxy.config.process_models import ServerLimits as ServerLimits
 from proxy.config.process_models import ServerTimeouts as ServerTimeouts
 from proxy.config.process_models import Shutdown as Shutdown
+from proxy.config.secret_models import EnvSecrets as EnvSecrets
+from proxy.config.secret_models import FileSecrets as FileSecrets
+from proxy.config.secret_models import SecretStores as SecretStores
 from proxy.config.shaping_models import Compare as Compare
 from proxy.config.shaping_models import MirrorSpec as MirrorSpec
 from proxy.config.shaping_models import SplitSpec as SplitSpec
@@ -301,3 +305,4 @@ class Config:
     watched_folders: tuple[str, ...] = ()
     dropins: tuple[DropIn, ...] = ()
     texts: tuple[FileText, ...] = field(default=(), repr=False)
+    secrets: SecretStores = field(default_factory=SecretStores)

@@ -8,6 +8,7 @@ from typing import Any
 from proxy.config.hiding import is_private
 from proxy.config.models import Config
 from proxy.plugin.catalog import Catalog
+from proxy.plugin.references import is_reference
 
 Schema = Mapping[str, Any]
 
@@ -22,7 +23,7 @@ def private_values(config: Config, catalog: Catalog) -> frozenset[str]:
 
 
 def _private(schema: object, given: Any) -> Iterator[str]:
-    if not isinstance(schema, dict):
+    if not isinstance(schema, dict) or is_reference(given):
         return
     if is_private(schema):
         yield from _texts(given)

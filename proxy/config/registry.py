@@ -12,6 +12,7 @@ from proxy.errors import ConfigError
 from proxy.plugin.base import Authenticator, Plugin
 from proxy.plugin.catalog import Catalog
 from proxy.plugin.dropins import DropIn, DropInError
+from proxy.plugin.references import with_references
 from proxy.plugin.stages import Stage
 
 
@@ -82,7 +83,9 @@ class Registry:
         except ConfigError as error:
             dropin = None if use else self._dropins.get(name)
             return error if dropin is None else DropInError(str(error), dropin.file, 1, error.hint)
-        return Known(found.schema, found.stage, issubclass(found, Authenticator), found)
+        return Known(
+            with_references(found.schema), found.stage, issubclass(found, Authenticator), found
+        )
 
     def _unseen(self, name: str) -> Known:
         """Judge by the schemas that are shipped; of others only the name is known."""

@@ -11,7 +11,7 @@ from proxy.config.masking import MASK, without_credentials, without_literals
 from proxy.config.telling import is_telling_field, is_telling_name
 from proxy.config.tree import Mapping as Tree
 from proxy.config.tree import references
-from proxy.plugin.options import SECRET_KEY
+from proxy.plugin.references import SECRET_KEY
 from proxy.plugin.values import look_up
 from proxy.text import printable
 

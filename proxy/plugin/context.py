@@ -161,8 +161,8 @@ class PluginContext(ABC):
     """The gateway as a plugin sees it. Everything made here is released when its snapshot closes.
 
     What a `setup` made before it raised Unavailable is released at once: the next one begins anew.
-    Secrets and workflows are no part of this version of the contract: a context has neither name,
-    rather than one that does nothing. They come as two further properties, over `proxy.ports`.
+    Workflows are no part of this version of the contract: a context has no such name, rather than
+    one that does nothing. They come as a further property, over `proxy.ports`.
     """
 
     entry: EntryInfo
@@ -177,7 +177,11 @@ class PluginContext(ABC):
     @property
     @abstractmethod
     def secrets(self) -> Secrets:
-        """The stores of the file's section `secrets`."""
+        """The stores of the file: `bound = await context.secrets.bind(reference)`.
+
+        `reference` is an option of `format: secret`. Read `bound.current` when the value is used,
+        not once: it is kept fresh while the snapshot lives.
+        """
 
     @abstractmethod
     def service(self, name: str) -> ServiceCaller:

@@ -3,7 +3,8 @@
 A schema marks a text by `format`: `duration` (seconds), `timer` (the same, above zero), `size`
 (bytes), `rate` (`Rate`), `percent` (0.0 to 1.0), `statuses` (inclusive ranges of HTTP statuses),
 `template` (`Template`; `x-roots` in the schema narrows or widens what it may name), `store`
-(`StoreAddress`). `secret` marks a value that only a secret store may give.
+(`StoreAddress`). `secret` marks a mapping instead, which names where a credential is kept
+(`SecretRef`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from proxy.plugin.references import NOT_HERE, SECRET_KEY, reference_of
 from proxy.plugin.stores import address_of
 from proxy.templates import REQUEST_ROOTS, Template
 from proxy.units import (
@@ -23,11 +25,6 @@ from proxy.units import (
 )
 
 Schema = Mapping[str, Any]
-
-SECRET_KEY = "secret"  # noqa: S105  the key in YAML, not a secret
-"""`{secret: path, field: name}` stands for a value in a secret store."""
-
-SECRETS_LATER = "values from a secret store are not available in this version"
 
 _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "object": lambda value: isinstance(value, dict),
@@ -58,6 +55,8 @@ def convert(schema: Schema | bool, options: Any) -> Any:
     """
     schema = fitting(schema, options)
     if isinstance(options, dict):
+        if schema.get("format") == SECRET_KEY:
+            return reference_of(options)
         return _convert_mapping(schema, options)
     if isinstance(options, list):
         items = schema.get("items", {})
@@ -122,7 +121,7 @@ def _template(schema: Schema, text: str) -> Template:
 
 
 def _secret(_schema: Schema, _text: str) -> Any:
-    raise ValueError(SECRETS_LATER)
+    raise ValueError(NOT_HERE)
 
 
 _FORMATS: Mapping[str, Callable[[Schema, str], Any]] = {

@@ -13,6 +13,8 @@ from proxy.config.models import UpstreamSpec
 from proxy.config.private import private_values
 from proxy.config.telling import is_telling_field
 from proxy.config.tree import references
+from proxy.plugin.references import is_reference, reference_of
+from proxy.ports.secrets import SecretRef
 from proxy.text import printable
 
 LONGEST = 120
@@ -37,6 +39,8 @@ class Shown:
         """Return a value that stands under `path`, whose last part may tell of a credential."""
         if isinstance(value, list | tuple):
             return f"[{', '.join(self.value(path, each) for each in value)}]"
+        if isinstance(value, SecretRef):
+            return f"{value} of {value.store}" if value.store else str(value)
         if value is None or isinstance(value, bool):
             return {None: "none", True: "true", False: "false"}[value]
         text = f"{value:g}" if isinstance(value, float) else str(value)
@@ -58,7 +62,9 @@ def flat(
     `upstream` stands for that one of `upstreams`, whose name is left out: it says nothing of where
     requests go.
     """
-    if isinstance(value, Mapping):
+    if is_reference(value):
+        yield path, reference_of(value)
+    elif isinstance(value, Mapping):
         for name, each in value.items():
             below = f"{path}.{name}" if path else str(name)
             if name == "upstream" and isinstance(each, int) and upstreams:

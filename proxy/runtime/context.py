@@ -16,7 +16,6 @@ from proxy.plugin.stores import TIMEOUT
 from proxy.runtime.caller import Caller
 from proxy.runtime.chain import page
 from proxy.runtime.keys import SIZE, kept_key
-from proxy.runtime.secrets import NoStores
 from proxy.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -53,6 +52,7 @@ class Context(PluginContext):
         status: Callable[[], GatewayStatus],
         gateway: Gateway,
         ask: Ask,
+        secrets: Secrets,
     ) -> None:
         place, scope = entry.place, f"{entry.owner}/{entry.identity}"
         self.entry = EntryInfo(entry.identity, entry.plugin, place.file, place.line, scope)
@@ -64,6 +64,7 @@ class Context(PluginContext):
         self._status = status
         self._gateway = gateway
         self._ask = ask
+        self._secrets = secrets
         self._tasks = Tasks(self._died)
         self._keys: list[tuple[str, str]] = []
         self._served: list[tuple[str, str]] = []
@@ -80,8 +81,8 @@ class Context(PluginContext):
 
     @property
     def secrets(self) -> Secrets:
-        """The stores of the file."""
-        return NoStores()
+        """The stores of the file, whose values are kept fresh while the snapshot lives."""
+        return self._secrets
 
     def service(self, name: str) -> Caller:
         """Return a caller for a service of the file. Raises ConfigError for an unknown name."""

@@ -34,6 +34,7 @@ from proxy.runtime.shape import shape
 from proxy.runtime.shared import Shared
 from proxy.runtime.slices import in_slices, let_go
 from proxy.runtime.withheld import Withheld
+from proxy.secrets.keeping import SecretsKept, open_stores
 from proxy.server.certificate import expires_at
 from proxy.server.checks import ALLOW
 from proxy.server.protocol import ClientConnection
@@ -70,6 +71,7 @@ class Snapshot:
         self.trusted = Networks(config.gateway.trusted_proxies)
         self.trusts = bool(self.trusted)
         self.upstreams: dict[UpstreamSpec, Upstream] = {}
+        self.secrets = SecretsKept(open_stores(config.secrets))
         self._own_pages = OwnPages(config.gateway.base_path)
         self.pages = self._own_pages.found
         self.serving: dict[ClientConnection, Exchange] = {}
@@ -139,10 +141,16 @@ class Snapshot:
         return upstream
 
     def _context(self, entry: Entry, status: Callable[[], GatewayStatus]) -> Context:
-        gateway = self.config.gateway
-        pages = self._own_pages
+        gateway, pages = self.config.gateway, self._own_pages
         return Context(
-            entry, self._shared, self._services, pages, status, gateway, self._ask_besides
+            entry,
+            self._shared,
+            self._services,
+            pages,
+            status,
+            gateway,
+            self._ask_besides,
+            self.secrets,
         )
 
     async def _ask_besides(
@@ -253,6 +261,7 @@ class Snapshot:
         """
         if hasattr(self, "instances"):
             await self.instances.close()
+        await self.secrets.close()
         async for upstream in in_slices(list(self.upstreams.values())):
             upstream.release()
         self._folded.clear()

@@ -32,6 +32,7 @@ _REACHED = {
     "OwnHandler": "proxy.plugin.context",
     "Rate": "proxy.units",
     "RouteInfo": "proxy.plugin.exchange",
+    "Secrets": "proxy.ports.secrets",
     "ServiceCaller": "proxy.plugin.context",
     "Tap": "proxy.plugin.streams",
     "UpstreamStatus": "proxy.plugin.context",
@@ -43,6 +44,7 @@ _OF_TESTS = {
     "Answers": "proxy.testing.calls",
     "Body": "proxy.testing.messages",
     "Headers": "proxy.testing.messages",
+    "Store": "proxy.testing.store",
     "TestRoute": "proxy.testing.messages",
 }
 """What the test kit raises and takes, without a name of its own there."""

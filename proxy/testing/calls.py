@@ -32,6 +32,7 @@ from proxy.testing.messages import (
     request_of,
     upstream_answer,
 )
+from proxy.testing.store import Store, values_of
 
 ADDRESS = "203.0.113.7"
 """Where a test's client comes from, unless it says otherwise (RFC 5737)."""
@@ -101,6 +102,7 @@ async def call(
     *,
     options: Mapping[str, Any] | None = None,
     secrets: Mapping[str, Any] | None = None,
+    store: Store | None = None,
     claims: Mapping[str, Any] | None = None,
     headers: Headers = (),
     body: Body | None = None,
@@ -114,23 +116,25 @@ async def call(
 
     A class is made of `options`, set up, called and closed; an instance is only called (`running`
     gives one a life). `secrets` are further options, of which no value may be logged, told to the
-    client or shown by `explain`. `claims` are those of a caller who was authenticated before
-    (`principal`). `body` is bytes, or pieces that come chunked. `answer` is what the upstream
-    says: an Answer (`upstream_answer`), a status, an exception, a function of the request, or
-    `UNREACHED`. `client` is the caller's address, `trusted` whether it is a trusted proxy.
-    `optional` asks an authenticator as on a route that is `public: optional`.
+    client or shown by `explain`; nor may one of `store`, which is what options of `format: secret`
+    lead to: `{"platform/redis": {"url": "redis://…"}}`. `claims` are those of a caller who was
+    authenticated before (`principal`). `body` is bytes, or pieces that come chunked. `answer` is
+    what the upstream says: an Answer (`upstream_answer`), a status, an exception, a function of the
+    request, or `UNREACHED`. `client` is the caller's address, `trusted` whether it is a trusted
+    proxy. `optional` asks an authenticator as on a route that is `public: optional`.
 
     A plugin's error is an answer, as in a gateway. Raises OptionsError for options that a gateway
     would refuse, AssertionError for a secret that showed.
     """
     given = {**(options or {}), **(secrets or {})}
     if isinstance(plugin, type):
-        async with running(plugin, given) as made:
+        async with running(plugin, given, store=store) as made:
             return await call(
                 made,
                 method,
                 path,
                 secrets=secrets,
+                store=store,
                 claims=claims,
                 headers=headers,
                 body=body,
@@ -157,7 +161,7 @@ async def call(
     if upstream.faults:
         raise upstream.faults[0]
     shown = Called(request.exchange, *called, upstream.sent, upstream.reached, "\n".join(lines))
-    _check_secrets(secrets or {}, shown, plugin)
+    _check_secrets({**(secrets or {}), **dict(values_of(store or {}))}, shown, plugin)
     return shown
 
 

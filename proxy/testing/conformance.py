@@ -11,7 +11,7 @@ import inspect
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from aiohttp import web
 from jsonschema import Draft7Validator, SchemaError
@@ -27,25 +27,40 @@ from proxy.tasks import Tasks
 from proxy.testing.calls import ADDRESS, call, chain_of
 from proxy.testing.making import context_of, make, running
 from proxy.testing.messages import TestRoute, request_of, upstream_answer
+from proxy.testing.store import Store, TestSecrets
 
 Options = Mapping[str, Any]
-Check = Callable[[type[Plugin], Options], Coroutine[Any, Any, None]]
+
+
+class Given(NamedTuple):
+    """What a plugin is made of and finds."""
+
+    options: Options
+    store: Store
+
+
+Check = Callable[[type[Plugin], Given], Coroutine[Any, Any, None]]
 
 PATIENCE = 2.0
 """Seconds in which anything that a check waits for has happened."""
 
 
 async def check_plugin(
-    plugin: type[Plugin], options: Options | None = None, *, reads_bodies: bool = False
+    plugin: type[Plugin],
+    options: Options | None = None,
+    *,
+    reads_bodies: bool = False,
+    store: Store | None = None,
 ) -> None:
     """Raise AssertionError, a line for each, for what `plugin` does not do as a plugin must.
 
-    `options` are some that the gateway takes, as in YAML. `reads_bodies` excuses one that needs a
+    `options` are some that the gateway takes, as in YAML; `store` is what those of `format: secret`
+    lead to. `reads_bodies` excuses one that needs a
     whole body from letting streams pass. A schema that says what the constructor takes; an end
     without a whole beginning; streams, cancellations and errors that pass; two lives at once, as in
     a reload; and, where the package blockbuster is installed, no call that blocks the loop.
     """
-    given = options or {}
+    given = Given(options or {}, store or {})
     failures = _schema_failures(plugin)
     acts = plugin.__call__ is not Plugin.__call__ or plugin.setup is not Plugin.setup
     if not (acts or issubclass(plugin, Authenticator)):
@@ -64,9 +79,9 @@ async def check_plugin(
         raise AssertionError(f"{plugin.__name__} is not yet a good plugin:\n{told}")
 
 
-async def _failures(check: Check, plugin: type[Plugin], options: Options) -> list[str]:
+async def _failures(check: Check, plugin: type[Plugin], given: Given) -> list[str]:
     try:
-        await asyncio.wait_for(check(plugin, options), PATIENCE * 2)
+        await asyncio.wait_for(check(plugin, given), PATIENCE * 2)
     except AssertionError as error:
         return [str(error)]
     except TimeoutError:
@@ -123,22 +138,22 @@ def _signature_failures(
 # -- the life
 
 
-async def _closes_without_a_setup(plugin: type[Plugin], options: Options) -> None:
+async def _closes_without_a_setup(plugin: type[Plugin], given: Given) -> None:
     """close() works on an instance that was never set up."""
-    await make(plugin, options).close()
+    await make(plugin, given.options).close()
 
 
-async def _explains_without_a_setup(plugin: type[Plugin], options: Options) -> None:
+async def _explains_without_a_setup(plugin: type[Plugin], given: Given) -> None:
     """explain() works on an instance that was never set up"""
-    made = make(plugin, options)
+    made = make(plugin, given.options)
     told = made.explain(_request(made).exchange)
     assert all(isinstance(line, str) for line in told), "explain() returns lines of text"
 
 
-async def _closes_after_half_a_setup(plugin: type[Plugin], options: Options) -> None:
+async def _closes_after_half_a_setup(plugin: type[Plugin], given: Given) -> None:
     """close() works after a setup that broke off."""
-    context = context_of(plugin.__name__, Shared())
-    made = make(plugin, options)
+    context = context_of(plugin.__name__, Shared(), TestSecrets(given.store))
+    made = make(plugin, given.options)
     try:
         async with asyncio.timeout(PATIENCE):
             await made.setup(cast("PluginContext", _Away(context)))
@@ -162,12 +177,12 @@ class _Away:
         raise Unavailable(f"context.{name} is away")
 
 
-async def _two_live_at_once(plugin: type[Plugin], options: Options) -> None:
+async def _two_live_at_once(plugin: type[Plugin], given: Given) -> None:
     """As in a reload: a second instance begins, and serves on when the first one has closed."""
     shared = Shared()
     try:
-        async with running(plugin, options, shared=shared) as second:
-            async with running(plugin, options, shared=shared) as first:
+        async with running(plugin, given.options, store=given.store, shared=shared) as second:
+            async with running(plugin, given.options, store=given.store, shared=shared) as first:
                 await call(first)
                 await call(second)
             await call(second)
@@ -178,7 +193,7 @@ async def _two_live_at_once(plugin: type[Plugin], options: Options) -> None:
 # -- requests
 
 
-async def _streams_pass(plugin: type[Plugin], options: Options) -> None:
+async def _streams_pass(plugin: type[Plugin], given: Given) -> None:
     """A stream's first bytes pass before its last ones have come."""
     seen = asyncio.Event()
 
@@ -187,7 +202,7 @@ async def _streams_pass(plugin: type[Plugin], options: Options) -> None:
         await seen.wait()
         yield b"last"
 
-    async with running(plugin, options) as made:
+    async with running(plugin, given.options, store=given.store) as made:
         answer = await _answer(made, lambda _: upstream_answer(body=pieces()))
         async for piece in answer.body:
             if piece:
@@ -217,7 +232,7 @@ def _request(made: Plugin) -> Any:
     )
 
 
-async def _a_cancellation_passes(plugin: type[Plugin], options: Options) -> None:
+async def _a_cancellation_passes(plugin: type[Plugin], given: Given) -> None:
     """When the client leaves, the cancellation passes."""
     begun = asyncio.Event()
 
@@ -230,7 +245,7 @@ async def _a_cancellation_passes(plugin: type[Plugin], options: Options) -> None
         return await chain_of(made, handler)(_request(made))
 
     tasks = Tasks()
-    async with running(plugin, options) as made:
+    async with running(plugin, given.options, store=given.store) as made:
         task = tasks.spawn(serve(made), name="request", quiet=True)
         reached = tasks.spawn(begun.wait(), name="handler", quiet=True)
         await asyncio.wait((task, reached), timeout=PATIENCE, return_when="FIRST_COMPLETED")
@@ -242,10 +257,10 @@ async def _a_cancellation_passes(plugin: type[Plugin], options: Options) -> None
         assert task.cancelled(), "it swallows the cancellation that comes when the client leaves"
 
 
-async def _an_error_passes(plugin: type[Plugin], options: Options) -> None:
+async def _an_error_passes(plugin: type[Plugin], given: Given) -> None:
     """An error of what stands further in comes as an answer, which passes or is replaced."""
     failure = GatewayError("upstream_connect_refused")
-    async with running(plugin, options) as made:
+    async with running(plugin, given.options, store=given.store) as made:
         called = await call(made, answer=failure)
     error = called.answer.error
     assert error is None or error.code != "plugin_failed", (
@@ -253,11 +268,11 @@ async def _an_error_passes(plugin: type[Plugin], options: Options) -> None:
     )
 
 
-async def _nothing_of_a_request_stays(plugin: type[Plugin], options: Options) -> None:
+async def _nothing_of_a_request_stays(plugin: type[Plugin], given: Given) -> None:
     """Two requests at once do not meet on the instance."""
     if issubclass(plugin, Authenticator):
         return
-    async with running(plugin, options) as made:
+    async with running(plugin, given.options, store=given.store) as made:
         await call(made)
         before = dict(vars(made))
         await asyncio.gather(*(call(made, path=f"/{number}") for number in range(8)))
@@ -267,10 +282,10 @@ async def _nothing_of_a_request_stays(plugin: type[Plugin], options: Options) ->
     assert not kept, f"it keeps what belongs to one request on self: {', '.join(sorted(kept))}"
 
 
-async def _nothing_blocks(plugin: type[Plugin], options: Options) -> None:
+async def _nothing_blocks(plugin: type[Plugin], given: Given) -> None:
     """It serves a request without a bug, and without a call that blocks the event loop."""
     with _blocking_is_an_error(plugin):
-        async with running(plugin, options) as made:
+        async with running(plugin, given.options, store=given.store) as made:
             called = await call(made)
     error = called.answer.error
     if error is not None and error.code == "plugin_failed":

@@ -17,10 +17,13 @@ from proxy.plugin.base import Authenticator, Plugin
 from proxy.plugin.context import GatewayStatus
 from proxy.plugin.options import convert
 from proxy.plugin.principal import Principal
+from proxy.plugin.references import with_references
+from proxy.ports.secrets import Secrets
 from proxy.runtime.context import Context
 from proxy.runtime.instances import CLOSE_WITHIN
 from proxy.runtime.pages import OwnPages
 from proxy.runtime.shared import Shared
+from proxy.testing.store import Store, TestSecrets
 from proxy.version import VERSION
 
 P = TypeVar("P", bound=Plugin)
@@ -58,7 +61,7 @@ def make(plugin: type[P], options: Mapping[str, Any] | None = None) -> P:
     given = dict(options or {})
     errors = {
         ".".join(map(str, error.absolute_path)): error.message
-        for error in Draft7Validator(plugin.schema).iter_errors(given)
+        for error in Draft7Validator(with_references(plugin.schema)).iter_errors(given)
     }
     if errors:
         raise OptionsError(errors)
@@ -75,16 +78,22 @@ def make(plugin: type[P], options: Mapping[str, Any] | None = None) -> P:
 
 @asynccontextmanager
 async def running(
-    plugin: type[P], options: Mapping[str, Any] | None = None, *, shared: Shared | None = None
+    plugin: type[P],
+    options: Mapping[str, Any] | None = None,
+    *,
+    shared: Shared | None = None,
+    store: Store | None = None,
 ) -> AsyncIterator[P]:
     """Make a plugin, set it up, and close it afterwards with all that its context gave it.
 
     `shared` is what outlives a reload: give one to two lives to play a reload. There are no other
-    services: a plugin that calls one is tested by the fixture `brain`. Raises what `setup` raises.
+    services: a plugin that calls one is tested by the fixture `brain`. `store` is what options of
+    `format: secret` lead to; a change of it is seen at once. Raises what `setup` raises.
     """
     made = make(plugin, options)
     own = Shared() if shared is None else shared
-    context = context_of(plugin.__name__, own)
+    secrets = TestSecrets(store or {})
+    context = context_of(plugin.__name__, own, secrets)
     try:
         await made.setup(context)
         yield made
@@ -92,15 +101,17 @@ async def running(
         await context.stop_tasks()
         async with asyncio.timeout(CLOSE_WITHIN):
             await made.close()
+        await secrets.close()
         context.release()
         if shared is None:
             await own.close()
 
 
-def context_of(name: str, shared: Shared) -> Context:
+def context_of(name: str, shared: Shared, secrets: Secrets) -> Context:
     """Return the context of a gateway that has one plugin and no service."""
     entry = Entry(name, name, None, {}, Place("test", 1, 1))
-    return Context(entry, shared, {}, OwnPages("/api/brain"), _status, Gateway(), _no_caller)
+    pages, gateway = OwnPages("/api/brain"), Gateway()
+    return Context(entry, shared, {}, pages, _status, gateway, _no_caller, secrets)
 
 
 async def _no_caller(

@@ -108,6 +108,18 @@ class Safe(Plugin):
     schema: ClassVar[Mapping[str, Any]] = options(sha256={"type": "string"})
 
 
+class Sealed(Plugin):
+    reference: Mapping[str, Any] = {"type": "object", "format": "secret", "description": "A key."}
+    schema: ClassVar[Mapping[str, Any]] = options(
+        key=reference,
+        keys={"type": "array", "items": reference},
+        digest={"anyOf": [{"type": "string", "pattern": "^[0-9a-f]{8}$"}, reference]},
+    )
+
+    def __init__(self, **given: Any) -> None:
+        self.given = given
+
+
 class Refuses(Plugin):
     def __init__(self, **given: Any) -> None:
         raise ConfigError("nothing suits me", hint="take another")
@@ -129,6 +141,7 @@ INSTALLED: Mapping[str, type[Plugin]] = {
     "refuses": Refuses,
     "request-id": RequestId,
     "safe": Safe,
+    "sealed": Sealed,
     "tickets": Tickets,
 }
 

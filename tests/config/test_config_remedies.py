@@ -81,7 +81,8 @@ def test_a_mapping_from_an_empty_variable_is_told_too(write: Any) -> None:
 
 
 def test_an_unknown_plugin_that_is_like_none_gets_the_list_of_those_there_are(write: Any) -> None:
-    known = "api-key, cors, fails, headers, jwt, limit, lock, refuses, request-id, safe and tickets"
+    known = "api-key, cors, fails, headers, jwt, limit, lock, refuses, request-id, safe, "
+    known += "sealed and tickets"
     assert hint(write, "plugins: [zzz]") == f"installed: {known}"
 
 

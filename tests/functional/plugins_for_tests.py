@@ -16,12 +16,14 @@ from proxy import (
     EXCHANGE,
     Answer,
     Authenticator,
+    BoundSecret,
     ConfigError,
     Handler,
     Plugin,
     PluginContext,
     Principal,
     Problems,
+    SecretRef,
     Stage,
     Unauthenticated,
     Unavailable,
@@ -34,6 +36,30 @@ Setup = Callable[[PluginContext], Awaitable[None]]
 BEHAVIOURS: dict[str, Behaviour] = {}
 SETUPS: dict[str, Setup] = {}
 NOTES: list[Any] = []
+
+
+class Sealed(Plugin):
+    """Sends a secret to the upstream, in X-Key, with its version."""
+
+    schema: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["key"],
+        "properties": {"key": {"type": "object", "format": "secret", "description": "A key."}},
+    }
+
+    def __init__(self, *, key: SecretRef) -> None:
+        self._key = key
+        self._bound: BoundSecret | None = None
+
+    async def setup(self, context: PluginContext) -> None:
+        self._bound = await context.secrets.bind(self._key)
+
+    def __call__(self, request: web.BaseRequest, handler: Handler) -> Awaitable[Answer]:
+        assert self._bound is not None
+        value = f"{self._bound.current} {self._bound.version}"
+        request[EXCHANGE].outgoing.add_header("X-Key", value)
+        return handler(request)
 
 
 class Behave(Plugin):

@@ -58,11 +58,10 @@ async def test_the_entry_and_the_status_are_told(
     assert status.in_flight == 0
 
 
-async def test_secrets_and_workflows_are_absent_rather_than_pretended(
+async def test_workflows_are_absent_rather_than_pretended(
     gateway: MakeGateway, upstream: RecordingUpstream, contexts: list[PluginContext]
 ) -> None:
     await gateway(public(upstream.url, "plugin"))
-    assert not hasattr(contexts[0], "secrets")
     assert not hasattr(contexts[0], "workflows")
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from proxy.config.load import InvalidConfig
 from tests.functional.conftest import MakeGateway
-from tests.functional.hookkit import PLUGIN, SECRET, VALUES, hook
+from tests.functional.hookkit import ENVIRONMENT, SECRET, STORES, VALUES, hook
 from tests.functional.kit import Gateway, RawUpstream, RecordingUpstream, Reply, Script, request
 from tests.functional.plugins_for_tests import HERE
 from tests.functional.valkeykit import Server
@@ -37,6 +37,7 @@ def stripe(body: bytes = BODY, at: float = 0.0, secret: str = SECRET) -> str:
 def config(upstream: RawUpstream, entry: str, workers: str = "") -> str:
     return f"""
 version: 1
+{STORES}
 {workers}
 plugins:
   - {{use: "{HERE}:Token", as: token, with: {{header: Authorization}}}}
@@ -51,7 +52,7 @@ services:
 
 @pytest.fixture
 async def running(gateway: MakeGateway, upstream: RecordingUpstream) -> Gateway:
-    return await gateway(config(upstream, hook("github")))
+    return await gateway(config(upstream, hook("github")), **ENVIRONMENT)
 
 
 async def deliver(running: Gateway, *headers: str, body: bytes = BODY) -> Reply:
@@ -111,7 +112,7 @@ async def test_the_principal_is_the_provider(
 ) -> None:
     entry = hook("stripe", name="billing", tenant="acme")
     headers = '{headers: {request: {set: {X-Who: "${principal.subject}/${principal.tenant}"}}}}'
-    running = await gateway(config(upstream, f"{entry}, {headers}"))
+    running = await gateway(config(upstream, f"{entry}, {headers}"), **ENVIRONMENT)
     assert (await deliver(running, stripe())).status == 200
     assert upstream.last.header("X-Who") == "billing/acme"
 
@@ -162,7 +163,7 @@ async def test_one_changed_byte_on_the_way_reaches_nobody(
 async def test_a_signature_of_another_time_is_refused_before_its_body_is_read(
     gateway: MakeGateway, upstream: RecordingUpstream, at: float
 ) -> None:
-    running = await gateway(config(upstream, hook("stripe")))
+    running = await gateway(config(upstream, hook("stripe")), **ENVIRONMENT)
     more = ("Expect: 100-continue", f"Content-Length: {len(BODY)}")
     client = await running.client()
     client.send(request(TARGET, stripe(at=at), *more, method="POST"))
@@ -174,7 +175,7 @@ async def test_a_signature_of_another_time_is_refused_before_its_body_is_read(
 async def test_a_body_that_is_too_large_is_refused_before_it_is_read(
     gateway: MakeGateway, upstream: RecordingUpstream, chunked: bool
 ) -> None:
-    running = await gateway(config(upstream, hook("github", max_body="1KiB")))
+    running = await gateway(config(upstream, hook("github", max_body="1KiB")), **ENVIRONMENT)
     client = await running.client()
     if chunked:
         client.send(request(TARGET, github(), "Transfer-Encoding: chunked", method="POST"))
@@ -193,7 +194,7 @@ async def test_a_body_that_is_too_large_is_refused_before_it_is_read(
 async def test_a_replayed_delivery_is_refused(
     gateway: MakeGateway, upstream: RecordingUpstream
 ) -> None:
-    running = await gateway(config(upstream, hook("stripe")))
+    running = await gateway(config(upstream, hook("stripe")), **ENVIRONMENT)
     signed = stripe()
     assert (await deliver(running, signed)).status == 200
     for again in (signed, signed.replace(",v1", ", v1"), signed + ",v0=00"):
@@ -259,7 +260,7 @@ async def test_a_replay_at_another_gateway_is_known_by_the_shared_store(
     gateway: MakeGateway, upstream: RecordingUpstream, valkey: Server
 ) -> None:
     entry = hook("github", store={"valkey": valkey.url, "timeout": "1s"})
-    one, other = [await gateway(config(upstream, entry)) for _ in range(2)]
+    one, other = [await gateway(config(upstream, entry), **ENVIRONMENT) for _ in range(2)]
     upstream.answer = upstream.answer.replace(b"200 OK", b"503 No")
     assert (await deliver(one, github())).status == 503
     upstream.answer = upstream.answer.replace(b"503 No", b"200 OK")
@@ -275,7 +276,7 @@ async def test_several_workers_need_a_shared_store(
 ) -> None:
     workers = "gateway: {workers: 2}"
     with pytest.raises(InvalidConfig, match="the list of received deliveries"):
-        await gateway(config(upstream, hook("github"), workers))
+        await gateway(config(upstream, hook("github"), workers), **ENVIRONMENT)
 
 
 # -- secrets
@@ -284,7 +285,7 @@ async def test_several_workers_need_a_shared_store(
 async def test_a_secret_is_changed_without_losing_a_delivery(
     gateway: MakeGateway, upstream: RecordingUpstream
 ) -> None:
-    running = await gateway(config(upstream, hook("stripe", secrets=["one", "two"])))
+    running = await gateway(config(upstream, hook("stripe", secrets=("one", "two"))), **ENVIRONMENT)
     assert (await deliver(running, stripe(secret=VALUES["one"]))).status == 200
     assert (await deliver(running, stripe(secret=VALUES["two"]), body=BODY)).status == 409
     assert (await deliver(running, stripe(b"2", secret=VALUES["two"]), body=b"2")).status == 200
@@ -298,9 +299,3 @@ async def test_neither_secret_nor_signature_meets_a_log(
     await deliver(running, github(secret="whsec_other"))
     assert SECRET not in caplog.text
     assert github()[-64:] not in caplog.text
-
-
-def test_the_plugin_under_test_is_the_one_that_is_installed() -> None:
-    from proxy.plugin.catalog import Catalog
-
-    assert issubclass(PLUGIN, Catalog().get("webhook"))

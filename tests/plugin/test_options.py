@@ -98,7 +98,7 @@ def test_of_several_alternatives_the_first_that_fits_converts(
     [
         (text("duration"), "soon", "a duration such as"),
         (text("timer"), "0s", "above zero"),
-        (text("secret"), "x", "not available in this version"),
+        (text("secret"), "x", "does not stand in the file"),
     ],
 )
 def test_a_text_of_another_form_is_refused(schema: dict[str, Any], given: str, words: str) -> None:

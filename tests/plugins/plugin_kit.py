@@ -30,6 +30,7 @@ from proxy.plugin.once import OnceHere
 from proxy.plugin.options import convert
 from proxy.plugin.principal import Principal
 from proxy.runtime.callbacks import marked
+from proxy.testing.store import TestSecrets
 
 P = TypeVar("P", bound=Plugin)
 
@@ -71,13 +72,13 @@ class Context(PluginContext):
     """One process's registry and shared values, seen by any number of instances."""
 
     def __init__(
-        self, metrics: MetricRegistry, shared: dict[str, Any], stored: dict[str, str]
+        self, metrics: MetricRegistry, shared: dict[str, Any], secrets: TestSecrets
     ) -> None:
         self.entry = EntryInfo("some-identity", "some-plugin", "routes.yaml", 1, "/some-identity")
-        self._stored = stored
         self.logger = logging.getLogger("brain.plugin.test")
         self.metrics = metrics
         self._shared = shared
+        self._secrets = secrets
         self.stores: dict[str, Store] = {}
 
     @property
@@ -85,8 +86,8 @@ class Context(PluginContext):
         raise AssertionError("no plugin here calls out")
 
     @property
-    def secrets(self) -> "Stored":
-        return Stored(self._stored)
+    def secrets(self) -> TestSecrets:
+        return self._secrets
 
     def service(self, name: str) -> ServiceCaller:
         raise AssertionError("no plugin here calls a service")
@@ -126,30 +127,6 @@ class Context(PluginContext):
         return STATUS
 
 
-class Stored:
-    """A secret store that is a dict: its values change under those that are bound."""
-
-    def __init__(self, values: dict[str, str]) -> None:
-        self._values = values
-
-    async def bind(self, reference: Any) -> "Bound":
-        return Bound(self._values, reference["field"])
-
-
-class Bound:
-    def __init__(self, values: dict[str, str], name: str) -> None:
-        self._values = values
-        self._name = name
-
-    @property
-    def current(self) -> str:
-        return self._values[self._name]
-
-    @property
-    def version(self) -> int:
-        return hash(self.current)
-
-
 class Found:
     """Collects what `check` says."""
 
@@ -169,8 +146,9 @@ class Kit:
 
     def __init__(self) -> None:
         self.registry = MetricRegistry()
+        self.store: dict[str, dict[str, str]] = {}
+        self.secrets = TestSecrets(self.store)
         self._shared: dict[str, Any] = {}
-        self.secrets: dict[str, str] = {}
         self._running: list[Plugin] = []
 
     def context(self) -> Context:

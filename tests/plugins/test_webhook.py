@@ -1,5 +1,6 @@
 """Providers that sign what they send: their own examples, and signatures by other hands."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -15,18 +16,20 @@ from plugin_kit import Found, Kit, request_of
 from plugins.webhook import Webhook
 from plugins.webhook.schemes import MOST, parts_of
 from proxy import EXCHANGE, ConfigError, GatewayError, Principal, Unauthenticated, Unavailable
+from proxy.testing.store import LOOK_AGAIN
 
 NOW = 1_800_000_000
 BODY = b'{"id": "evt_1", "amount": 100}\n'
 SECRET = "whsec_5bc2"
+PLACE = "integrations/x"
 
 
 def refs(*names: str) -> list[dict[str, str]]:
-    return [{"secret": "integrations/x", "field": name} for name in names]
+    return [{"secret": PLACE, "field": name} for name in names]
 
 
 async def running(kit: Kit, provider: str, at: float = NOW, **more: Any) -> Webhook:
-    kit.secrets.setdefault("one", SECRET)
+    kit.store.setdefault(PLACE, {}).setdefault("one", SECRET)
     options = {"provider": provider, "secrets": refs("one"), **more}
     return await kit.run(Webhook, options, now=lambda: at)
 
@@ -78,7 +81,7 @@ SIGNERS = {"stripe": stripe, "github": github, "shopify": shopify, "razorpay": r
 
 async def test_githubs_own_example_is_good(kit: Kit) -> None:
     """As published in GitHub's documentation, "Validating webhook deliveries"."""
-    kit.secrets["one"] = "It's a Secret to Everybody"
+    kit.store.setdefault(PLACE, {})["one"] = "It's a Secret to Everybody"
     signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
     plugin = await running(kit, "github")
     assert await ask(plugin, {"X-Hub-Signature-256": signature}, b"Hello, World!")
@@ -101,7 +104,7 @@ SLACKS_BODY = (
 
 async def test_slacks_own_example_is_good_in_a_way_that_the_file_tells(kit: Kit) -> None:
     """As published in Slack's documentation, "Verifying requests from Slack"."""
-    kit.secrets["one"] = "8f742231b10e8888abcd99yyyzzz85a5"
+    kit.store.setdefault(PLACE, {})["one"] = "8f742231b10e8888abcd99yyyzzz85a5"
     plugin = await running(kit, "hmac", 1531420618, hmac=SLACK)
     headers = {
         "X-Slack-Request-Timestamp": "1531420618",
@@ -246,7 +249,7 @@ async def test_a_time_that_is_no_number_is_refused(kit: Kit, text: str) -> None:
 
 
 async def test_any_live_secret_is_good_and_one_of_several_signatures_is_enough(kit: Kit) -> None:
-    kit.secrets |= {"one": "new", "two": "old"}
+    kit.store[PLACE] = {"one": "new", "two": "old"}
     plugin = await running(kit, "stripe", secrets=refs("one", "two"), replay="0s")
     assert await ask(plugin, stripe(secret="new"))
     assert await ask(plugin, stripe(secret="old"))
@@ -260,14 +263,16 @@ async def test_any_live_secret_is_good_and_one_of_several_signatures_is_enough(k
 
 async def test_a_secret_that_changes_in_the_store_holds_from_then_on(kit: Kit) -> None:
     plugin = await running(kit, "github", replay="0s")
-    kit.secrets["one"] = "another"
+    kit.store.setdefault(PLACE, {})["one"] = "another"
+    await asyncio.sleep(5 * LOOK_AGAIN)
     await refused(plugin, github())
     assert await ask(plugin, github(secret="another"))
 
 
 async def test_an_empty_secret_lets_nobody_in(kit: Kit) -> None:
     plugin = await running(kit, "github")
-    kit.secrets["one"] = ""
+    kit.store.setdefault(PLACE, {})["one"] = ""
+    await asyncio.sleep(5 * LOOK_AGAIN)
     with pytest.raises(Unavailable) as raised:
         await ask(plugin, github(secret=""))
     assert raised.value.code == "secret_unavailable"
@@ -295,7 +300,7 @@ async def test_a_delivery_gets_through_once(kit: Kit) -> None:
 
 
 async def test_each_of_several_good_signatures_lets_one_delivery_through_but_once(kit: Kit) -> None:
-    kit.secrets |= {"one": "new", "two": "old"}
+    kit.store[PLACE] = {"one": "new", "two": "old"}
     plugin = await running(kit, "github", secrets=refs("one", "two"))
     assert await ask(plugin, github(secret="new"))
     with pytest.raises(GatewayError, match="webhook_replayed"):

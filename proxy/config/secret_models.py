@@ -1,0 +1,36 @@
+"""The section `secrets:` as frozen values; `models` is where they are imported from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class FileSecrets:
+    """Secrets in a folder. `group_read`: the group may read its files, as Kubernetes leaves them."""
+
+    path: str = "/run/secrets/brain"
+    group_read: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EnvSecrets:
+    """Secrets in the environment: `variables` are those that begin with `prefix`, as loaded."""
+
+    prefix: str = "BRAIN_SECRET_"
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretStores:
+    """The stores of the section, None where it has none of that kind."""
+
+    file: FileSecrets | None = None
+    env: EnvSecrets | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names under which references find them."""
+        known = {"file": self.file, "env": self.env}
+        return tuple(name for name, store in known.items() if store is not None)
