@@ -26,7 +26,7 @@ _FOUND: list[Scrape] = []
 CONFIG = """
 version: 1
 gateway: {{tls: {{cert: {folder}/cert.pem, key: {folder}/key.pem}}}}
-plugins: [metrics]
+plugins: [metrics, {{rate-limit: {{limits: 1000/s, key: address}}}}]
 services:
   shop:
     public: true

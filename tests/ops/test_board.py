@@ -98,6 +98,7 @@ def test_it_has_a_row_for_each_question() -> None:
         "Upstreams and targets",
         "Retries, splits and mirrors",
         "Process",
+        "Rate limits",
     ]
 
 
