@@ -241,9 +241,10 @@ class PluginContext(ABC):
     async def store(self, option: Mapping[str, Any]) -> Store:
         """Return the store that an option of the schema `STORE_SCHEMA` names.
 
-        There is one client for each address in this process, over reloads too. It need not be
-        there: its calls raise Unavailable while it is not. Raises ConfigError where redis-py (the
-        extra `valkey`) is not installed.
+        There is one client for each address in this process, over reloads too. Neither it nor the
+        secret store that keeps its address need be there: its calls raise Unavailable while one is
+        not. Raises ConfigError where redis-py (the extra `valkey`) is not installed, and for an
+        address that a secret store does not have.
         """
 
     @abstractmethod

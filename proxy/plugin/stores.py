@@ -21,13 +21,24 @@ STORE_SCHEMA: Mapping[str, Any] = {
     "together. Default none: each process keeps it by itself.",
     "properties": {
         "valkey": {
-            "type": "string",
-            "format": "store",
-            "writeOnly": True,
+            "oneOf": [
+                {
+                    "type": "string",
+                    "format": "store",
+                    "writeOnly": True,
+                    "description": "The address.",
+                },
+                {
+                    "type": "object",
+                    "format": "secret",
+                    "description": "Where a secret store keeps the address.",
+                },
+            ],
             "description": "Address of a Valkey or Redis server: redis://host:6379, or "
             "rediss://user:password@host:6379/0, whose certificate is checked against the "
-            "system's authorities. Best from the environment: ${REDIS_URL}. Needs the extra "
-            "'valkey' (pip install 'brain-gateway[valkey]').",
+            "system's authorities. Best from the environment, ${REDIS_URL}, or from a secret store, "
+            "{secret: platform/redis, field: url}: then a new address is used at once. Needs the "
+            "extra 'valkey' (pip install 'brain-gateway[valkey]').",
         },
         "timeout": {
             "type": "string",

@@ -12,10 +12,11 @@ from proxy.config.models import Entry, Gateway, ServiceSpec
 from proxy.errors import ConfigError
 from proxy.plugin.context import EntryInfo, GatewayStatus, Metrics, OwnHandler, PluginContext
 from proxy.plugin.once import OnceHere, OnceShared
-from proxy.plugin.stores import TIMEOUT
+from proxy.plugin.stores import TIMEOUT, StoreAddress
 from proxy.runtime.caller import Caller
 from proxy.runtime.chain import page
 from proxy.runtime.keys import SIZE, kept_key
+from proxy.runtime.store_address import StoreOfSecret
 from proxy.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -163,13 +164,22 @@ class Context(PluginContext):
         """Return the process's client for the store that `option` names."""
         from proxy.plugin import valkey
 
-        address, timeout = option["valkey"], option.get("timeout", TIMEOUT)
+        given, timeout = option["valkey"], option.get("timeout", TIMEOUT)
         redis = await valkey.library()
-        # No plugin has an empty name: the client is shared by all of them.
-        return self._take(
-            ("", f"store {address.digest} {timeout}"),
-            lambda: valkey.Valkey(redis, address, timeout=timeout),
-        )
+
+        def client(address: StoreAddress) -> Store:
+            # No plugin has an empty name: the client is shared by all of them.
+            return self._take(
+                ("", f"store {address.digest} {timeout}"),
+                lambda: valkey.Valkey(redis, address, timeout=timeout),
+            )
+
+        if isinstance(given, StoreAddress):
+            return client(given)
+        kept = StoreOfSecret(given, self.secrets, client)
+        if not await kept.bind():
+            self.spawn(kept.bind_later, name="get the address of the store")
+        return kept
 
     async def once(self, option: Mapping[str, Any] | None) -> Once:
         """Return this entry's list of what was used."""

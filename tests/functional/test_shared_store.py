@@ -20,6 +20,9 @@ from proxy.plugin import valkey as client_module
 from proxy.plugin.once import OnceShared
 from proxy.plugin.stores import StoreAddress, address_of
 from proxy.plugin.valkey import Valkey
+from proxy.ports.secrets import SecretRef
+from proxy.runtime import store_address
+from proxy.runtime.context import Context
 from proxy.runtime.shared import Shared
 from proxy.testing.making import context_of
 from tests.functional.conftest import MakeGateway
@@ -307,3 +310,84 @@ async def test_in_one_process_what_was_used_stays_used_over_a_reload(
     assert (await running.get(USED, "X-Ticket: a")).status == 200
     assert await running.reload() is None
     assert (await running.get(USED, "X-Ticket: a")).status == 409
+
+
+# -- an address that a secret store keeps
+
+
+class Kept:
+    """A secret store's value, at the port that plugins see."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.values = list(addresses)
+        self.version = 0
+        self.away = not addresses
+
+    async def bind(self, reference: SecretRef) -> Kept:
+        if self.away:
+            raise Unavailable("sealed", code="secret_unavailable")
+        return self
+
+    @property
+    def current(self) -> str:
+        return self.values[self.version]
+
+
+def secret_context(kept: Kept, shared: Shared) -> Context:
+    class WithSecrets(Context):
+        @property
+        def secrets(self) -> Any:
+            return kept
+
+    context = context_of("limit", shared)
+    context.__class__ = WithSecrets
+    return context
+
+
+WHERE = {"valkey": SecretRef("platform/redis", "url"), "timeout": 1.0}
+
+
+async def test_a_new_address_in_the_secret_store_is_used_at_once(valkey: Server) -> None:
+    shared = Shared()
+    async with serving(password="n3w-word") as second:
+        kept = Kept(valkey.url, second.url)
+        context = secret_context(kept, shared)
+        store = await context.store(WHERE)
+        assert await store.once("one", 30)
+        kept.version = 1
+        assert await store.once("one", 30)
+        assert not await store.once("one", 30)
+        assert store.away is None
+        assert "n3w-word" not in repr(store)
+        context.release()
+        await shared.close()
+
+
+async def test_an_address_that_is_not_to_be_had_yet_refuses_no_start(
+    valkey: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_address, "AGAIN_FIRST", 0.02)
+    shared, kept = Shared(), Kept()
+    context = secret_context(kept, shared)
+    store = await context.store(WHERE)
+    await refused(store)
+    assert store.away == (
+        "the address of the store (platform/redis#url) is not known: the secret store is away"
+    )
+    kept.values, kept.away = [valkey.url], False
+    await well(store)
+    assert await store.once("one", 30)
+    await context.stop_tasks()
+    context.release()
+    await shared.close()
+
+
+async def test_what_is_no_address_in_the_secret_store_is_told_without_its_value() -> None:
+    shared = Shared()
+    context = secret_context(Kept("http://user:hidden-word@store"), shared)
+    store = await context.store(WHERE)
+    await refused(store)
+    assert "is no address" in str(store.away)
+    assert "hidden" not in str(store.away)
+    context.release()
+    await shared.close()
