@@ -32,6 +32,7 @@ class OnceHere:
         # What ends within one second is dropped together; the heap has each such second once.
         self._ending: dict[int, list[bytes]] = {}
         self._seconds: list[int] = []
+        self._noted = 0
 
     def __len__(self) -> int:
         return len(self._used)
@@ -43,7 +44,8 @@ class OnceHere:
         digest = digest_of(key)
         if digest in self._used:
             return False
-        if len(self._used) >= self._most:
+        # What is forgotten and used again is noted each time: that has a bound too.
+        if len(self._used) >= self._most or self._noted >= 2 * self._most:
             raise Unavailable(
                 f"{self._most} used ones are remembered, no more can be", code="store_unavailable"
             )
@@ -61,11 +63,14 @@ class OnceHere:
             ending = self._ending[end] = []
             heapq.heappush(self._seconds, end)
         ending.append(digest)
+        self._noted += 1
 
     def _forget(self, now: float) -> None:
         while self._seconds and self._seconds[0] <= now:
             end = heapq.heappop(self._seconds)
-            for digest in self._ending.pop(end):
+            ended = self._ending.pop(end)
+            self._noted -= len(ended)
+            for digest in ended:
                 # One that was forgotten and used again ends later.
                 if self._used.get(digest) == end:
                     del self._used[digest]

@@ -38,6 +38,8 @@ def names(requirements: list[str]) -> set[str]:
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
+RUNNING = ("compress", "tracing", "valkey")
+"""The extras of the image."""
 WHOLE = read("requirements.lock")
 IMAGE = read("requirements-image.lock")
 BUILD = read("requirements-build.lock")
@@ -52,16 +54,19 @@ def test_it_is_a_part_of_the_whole_lock_at_equal_versions_and_hashes(name: str) 
     assert all(hashes for _, hashes in part.values())
 
 
+def what_runs() -> set[str]:
+    extras = (each for name in RUNNING for each in EXTRAS[name])
+    return names([*PROJECT["project"]["dependencies"], *extras])
+
+
 def test_the_image_has_what_runs() -> None:
-    runs = [*PROJECT["project"]["dependencies"], *EXTRAS["compress"], *EXTRAS["tracing"]]
-    assert names(runs) <= set(IMAGE)
+    assert what_runs() <= set(IMAGE)
 
 
 def test_the_image_has_nothing_that_tests_develops_or_measures() -> None:
-    runs = names([*PROJECT["project"]["dependencies"], *EXTRAS["compress"], *EXTRAS["tracing"]])
-    others = {name for name in EXTRAS if name not in ("compress", "tracing")}
+    others = {name for name in EXTRAS if name not in RUNNING}
     assert others == {"test", "dev", "bench", "testing"}
-    kept_out = set().union(*(names(EXTRAS[name]) for name in others)) - runs
+    kept_out = set().union(*(names(EXTRAS[name]) for name in others)) - what_runs()
     assert not kept_out & set(IMAGE)
 
 

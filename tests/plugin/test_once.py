@@ -54,6 +54,18 @@ async def test_a_full_list_can_not_tell_and_forgets_nothing_before_its_time() ->
     assert await used.first("d", 30)
 
 
+async def test_what_is_forgotten_and_used_again_for_ever_grows_over_no_bound() -> None:
+    clock = Clock()
+    used = OnceHere(most=3, now=clock)
+    for _ in range(6):
+        assert await used.first("a", 30)
+        await used.forget("a")
+    with pytest.raises(Unavailable):
+        await used.first("a", 30)
+    clock.now += 31
+    assert await used.first("a", 30)
+
+
 async def test_a_list_that_is_full_of_long_keys_stays_under_its_bound() -> None:
     clock = Clock()
     used = OnceHere(now=clock)
