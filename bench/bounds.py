@@ -44,6 +44,7 @@ class Verdict:
 SMALL_ENVOY = Bound("small GET: CPU per request ÷ Envoy's", 0.95, aim=0.80)
 SMALL_USUAL = Bound("small GET: CPU per request ÷ the usual aiohttp proxy's", 0.30)
 LOGGED_ENVOY = Bound("logged GET: CPU per request ÷ Envoy's with its access log", 1.30, aim=1.10)
+GUARDED_ENVOY = Bound("GET with a token: CPU per request ÷ Envoy's with the same filters", 1.25)
 DOWNLOAD_NGINX = Bound("1 MiB download: CPU per byte ÷ nginx's", 1.20)
 ROUTES = Bound("10,000 services: CPU per request ÷ that of 10", 1.20)
 CACHE = Bound("small GET from `cache`: CPU per request ÷ that of a forwarded one", 0.80)

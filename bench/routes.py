@@ -8,6 +8,11 @@ from pathlib import Path
 
 API_KEY = "bench-key"  # opens nothing but the bench's own gateway
 KEY_HEADER = {"X-Api-Key": API_KEY}
+ISSUER = "https://sso.example.com/application/o/brain/"
+AUDIENCE = "brain"
+HEADERS = {"X-User-Id": "sub", "X-Tenant-Id": "tenant_id", "X-User-Email": "email"}
+"""What an upstream is told of the caller, by claim."""
+
 SPREAD = 10  # services that a load over many goes through
 
 
@@ -25,6 +30,27 @@ log: {{level: warning}}
 
 def logging_chain(file: Path) -> str:
     return f"plugins: [request-id, {{access-log: {{file: {file}}}}}, metrics]\n"
+
+
+def guarding_chain(file: Path, key: Path) -> str:
+    """The platform's chain: who calls is known by a token, counted, and told to the upstream."""
+    headers = ", ".join(f'{header}: "${{claims.{claim}}}"' for header, claim in HEADERS.items())
+    return f"""plugins:
+  - request-id
+  - access-log: {{file: {file}}}
+  - metrics
+  - jwt:
+      issuer: {ISSUER}
+      audience: {AUDIENCE}
+      key_file: {key}
+  - rate-limit: {{key: principal, limits: 1000000/s}}
+  - identity-headers: {{headers: {{{headers}}}}}
+"""
+
+
+def closed_service(upstream: int) -> str:
+    """One service that says nothing of who may call: its chain asks."""
+    return f"services:\n  api: http://127.0.0.1:{upstream}\n"
 
 
 def one_service(upstream: int) -> str:

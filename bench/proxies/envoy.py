@@ -10,10 +10,10 @@ from typing import Any
 
 from bench.proxies.base import Proxy, version_of
 
-_TYPES = "type.googleapis.com/envoy.extensions"
-_MANAGER = f"{_TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager"
-_ROUTER = f"{_TYPES}.filters.http.router.v3.Router"
-_FILE_LOG = f"{_TYPES}.access_loggers.file.v3.FileAccessLog"
+TYPES = "type.googleapis.com/envoy.extensions"
+_MANAGER = f"{TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_ROUTER = f"{TYPES}.filters.http.router.v3.Router"
+_FILE_LOG = f"{TYPES}.access_loggers.file.v3.FileAccessLog"
 
 
 def _binary() -> str | None:

@@ -11,6 +11,7 @@ from bench.scenarios import (
     chain,
     checking,
     drain,
+    guarding,
     hanging,
     holding,
     idle,
@@ -34,6 +35,9 @@ class Scenario:
 ALL = (
     Scenario("small", "95-byte JSON answer, 32 keep-alive connections", load.small),
     Scenario("logged", "the same with request ids, an access log to a file, metrics", load.logged),
+    Scenario(
+        "guarded", "the same with a token: jwt, rate-limit, identity-headers", guarding.guards
+    ),
     Scenario("post", "10 KiB POST, echoed", load.post),
     Scenario("download", "1 MiB download, CPU per byte", load.download),
     Scenario("routes", "10,000 services against 10", routes.services),
