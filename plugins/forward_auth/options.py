@@ -12,7 +12,7 @@ _NAME = "^[A-Za-z0-9-]+$"
 _HEADER: Mapping[str, Any] = {"type": "string", "pattern": _NAME, "description": "Its name."}
 
 _CLAIM: Mapping[str, Any] = {
-    "oneOf": [
+    "anyOf": [
         _HEADER,
         {
             "type": "object",

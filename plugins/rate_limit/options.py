@@ -43,13 +43,13 @@ _WINDOW: Mapping[str, Any] = {
 
 def _windows(text: str) -> Mapping[str, Any]:
     return {
-        "oneOf": [
+        "anyOf": [
             _RATE,
             {
                 "type": "array",
                 "minItems": 1,
                 "maxItems": 8,
-                "items": {"oneOf": [_RATE, _WINDOW]},
+                "items": {"anyOf": [_RATE, _WINDOW]},
                 "description": "Several windows: all must admit a request, and one that is refused "
                 "takes from none of them.",
             },
@@ -95,7 +95,7 @@ SCHEMA: Mapping[str, Any] = {
         "limits": _windows("How many requests of one key: a rate, or a list of windows."),
         "plans": _PLANS,
         "key": {
-            "oneOf": [
+            "anyOf": [
                 {
                     "type": "string",
                     "enum": list(KINDS),

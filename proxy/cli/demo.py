@@ -38,7 +38,7 @@ def demo(
     """Serve the shipped routes.yaml with stand-ins for its services, and print curl lines to try."""
     from proxy.cli.overrides import Overrides
     from proxy.cli.serving import address, serve
-    from proxy.demo import DEMO_KEY, curl_lines
+    from proxy.demo import DEMO_KEY, ISSUER, curl_lines, token_lines
     from proxy.demo.background import stand_ins_in_background
     from proxy.resources import shipped
 
@@ -58,7 +58,9 @@ def demo(
         )
 
         async def started(host: Host) -> None:
-            _print(curl_lines(f"http://{host.authority}", DEMO_KEY), files[0])
+            issuer = environment[ISSUER]
+            _print(curl_lines(f"http://{host.authority}", DEMO_KEY, issuer), files[0])
+            _print_tokens(token_lines(issuer))
             _print_commands(str(overrides.control))
 
         code = serve(
@@ -75,10 +77,19 @@ def demo(
 def _print(lines: list[tuple[str, str]], file: str) -> None:
     for comment, command in lines:
         click.echo(f"\n# {comment}\n{command}")
-    click.echo(f"\n# The routes are in {file}: edit it, and the gateway follows. Ask it with")
+    click.echo(f"\n# The routes are in {file}: edit it, and the gateway follows.")
+
+
+def _print_tokens(lines: list[str]) -> None:
+    click.echo(
+        "\n# Tokens of the stand-in identity provider, by tenant and role, good for an hour:"
+    )
+    for line in lines:
+        click.echo(f"#   {line}")
 
 
 def _print_commands(control: str) -> None:
+    click.echo("\n# Ask the gateway with")
     for command in ("status", "reload"):
         click.echo(f"#   brain {command} --control {shlex.quote(control)}")
     click.echo("# Ctrl-C ends the demo.")

@@ -1,6 +1,9 @@
 """Lines to paste into a shell beside the demo: each shows one thing not to be spoilt on the way."""
 
 import shlex
+from urllib.parse import urljoin
+
+from proxy.demo.issuer import ROLES, TENANTS
 
 # From RFC 6455, section 1.3: any 16 bytes serve, these are everyone's example.
 _HANDSHAKE = (
@@ -11,15 +14,17 @@ _NO_BODY = "-o /dev/null"
 _MEASURE = r"%{http_code} %{content_type} %{size_download} bytes\n"
 
 
-def curl_lines(base: str, key: str) -> list[tuple[str, str]]:
+def curl_lines(base: str, key: str, issuer: str) -> list[tuple[str, str]]:
     """What each line shows, and the line: one POSIX shell command that ends by itself within 3 s.
 
-    `base` is the gateway's public address without a path, `key` an API key that it lets in. No
-    line reads a file, so the folder that it is pasted in does not matter.
+    `base` is the gateway's public address without a path, `key` an API key that it lets in, `issuer`
+    the stand-in identity provider. No line reads a file, so the folder that it is pasted in does not
+    matter.
     """
     api, sent = f"{base}/api/brain", f"-H {shlex.quote(f'X-Api-Key: {key}')}"
     return [
         *_doors(base, api),
+        *_callers(base, api, urljoin(issuer, "/tokens")),
         *_records(api, sent),
         *_media(api, sent),
         *_graphql(base, api, sent),
@@ -40,6 +45,31 @@ def _doors(base: str, api: str) -> list[tuple[str, str]]:
         ("Published pages need no key", _line(f"{api}/wagtail/pages/?limit=2")),
         ("Metrics, to private addresses only", f"curl -s {shlex.quote(base + '/metrics')} | head"),
     ]
+
+
+def _callers(base: str, api: str, tokens: str) -> list[tuple[str, str]]:
+    admin, client = _bearer(f"{tokens}/acme/admin"), _bearer(f"{tokens}/globex/client")
+    ask = f"""{client} -d '{{"path": "/api/brain/agents/chat/events"}}'"""
+    ticket = f"TICKET=$({_line(f'{api}/_ticket', ask, say='')} | grep -oE 'eyJ[[:alnum:]_.-]+')"
+    return [
+        ("A token of an admin of acme", _line(f"{api}/lago/invoices", admin)),
+        ("What an upstream is told of a client of globex", _line(f"{base}/api/reports", client)),
+        ("What the client may not do: 403", _line(f"{api}/tasks", client, "-i -X DELETE")),
+        (
+            "A ticket for what can't send a header, such as an EventSource",
+            f'{ticket}; curl -sS -N "{api}/agents/chat/events?ticket=$TICKET"',
+        ),
+    ]
+
+
+def _bearer(token: str) -> str:
+    return f'-H "Authorization: Bearer $(curl -sS {shlex.quote(token)})"'
+
+
+def token_lines(issuer: str) -> list[str]:
+    """A line for each token that the stand-in identity provider has."""
+    names = [f"/tokens/{tenant}/{role}" for tenant in TENANTS for role in ROLES]
+    return [f"curl -sS {urljoin(issuer, name)}" for name in names]
 
 
 def _records(api: str, sent: str) -> list[tuple[str, str]]:

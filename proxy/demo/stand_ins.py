@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from proxy.demo import agents, crm, lago, old_gateway, saleor, wagtail
+from proxy.demo import agents, crm, issuer, lago, old_gateway, saleor, wagtail
 
 # Known to everyone on purpose: it opens stand-ins on loopback and nothing else, and a fixed key
 # keeps the printed lines good in the shell's history from one demo to the next.
@@ -14,6 +14,9 @@ DEMO_KEY: Final = "demo-key"
 
 # A portal under development; the demo command may name another.
 DEMO_ORIGIN: Final = "http://localhost:3000"
+
+# The variable of routes.yaml that names the identity provider.
+ISSUER: Final = "BRAIN_ISSUER"
 
 # By the host names of production, so that one table shows who stands in for whom.
 HOSTS: Final[Mapping[str, Callable[[], web.Application]]] = {
@@ -23,6 +26,7 @@ HOSTS: Final[Mapping[str, Callable[[], web.Application]]] = {
     "lago-api": lago.application,
     "ai-agents": agents.application,
     "old-gateway": old_gateway.application,
+    "sso.example.com": issuer.application,
 }
 
 # Each variable of routes.yaml: the host, and the path below which the service lives.
@@ -34,6 +38,7 @@ UPSTREAMS: Final[Mapping[str, tuple[str, str]]] = {
     "AGENTS_URL": ("ai-agents", ""),
     "TASKS_URL": ("ai-agents", "/tasks"),
     "FALLBACK_URL": ("old-gateway", ""),
+    ISSUER: ("sso.example.com", issuer.APPLICATION),
 }
 
 

@@ -21,7 +21,7 @@ STORE_SCHEMA: Mapping[str, Any] = {
     "together. Default none: each process keeps it by itself.",
     "properties": {
         "valkey": {
-            "oneOf": [
+            "anyOf": [
                 {
                     "type": "string",
                     "format": "store",

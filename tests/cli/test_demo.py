@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from proxy.demo import DEMO_KEY, curl_lines
 from tests.cli.kit import brain, environment, free_port
+
+TOKENS = re.compile(r"#   curl -sS (http://[^/]+)/tokens/")
 
 
 def works(line: str) -> str:
@@ -37,9 +40,15 @@ def test_the_printed_lines_work(tmp_path: Path) -> None:
         try:
             printed = list(up_to("Ctrl-C", demo.stdout))
             commands = [line for line in printed if line and not line.startswith("#")]
-            assert commands == [line for _, line in curl_lines(f"http://{listen}", DEMO_KEY)]
+            issuer = next(found[1] for line in printed if (found := TOKENS.match(line)))
+            assert commands == [
+                line for _, line in curl_lines(f"http://{listen}", DEMO_KEY, f"{issuer}/")
+            ]
             with ThreadPoolExecutor(4) as pool:
                 assert [wrong for wrong in pool.map(works, commands) if wrong] == []
+                tokens = [line.removeprefix("#   ") for line in printed if TOKENS.match(line)]
+                assert len(tokens) == 8
+                assert [wrong for wrong in pool.map(works, tokens) if wrong] == []
         finally:
             demo.send_signal(signal.SIGINT)
             began = time.monotonic()

@@ -33,7 +33,8 @@ def test_a_default_names_the_host_that_is_stood_in_for(variable: str) -> None:
 
 
 def test_every_upstream_of_the_file_has_a_stand_in() -> None:
-    assert {name for name in VARIABLES if name.endswith("_URL")} == set(UPSTREAMS)
+    services = {name for name in VARIABLES if name.endswith("_URL")}
+    assert services | {"BRAIN_ISSUER"} == set(UPSTREAMS)
     assert {host for host, _ in UPSTREAMS.values()} == set(HOSTS)
 
 
@@ -44,6 +45,23 @@ async def test_the_environment_of_the_demo_sets_only_what_the_file_reads() -> No
         assert set(services.environment()) <= set(VARIABLES)
     finally:
         await services.close()
+
+
+def test_nobody_is_let_in_without_saying_who_calls(routes: dict[str, Any]) -> None:
+    names = [
+        name
+        for entry in routes["plugins"]
+        for name in (entry if isinstance(entry, dict) else [entry])
+    ]
+    assert names[names.index("jwt") :] == [
+        "jwt",
+        "api-key",
+        "ticket",
+        "rate-limit",
+        "identity-headers",
+    ]
+    assert routes["fallback"]["forward_token"] is True  # the old gateway asks for itself
+    assert SETTINGS.count("forward_token") == 1
 
 
 def test_a_services_variable_is_its_name(routes: dict[str, Any]) -> None:
