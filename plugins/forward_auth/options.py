@@ -53,11 +53,12 @@ SCHEMA: Mapping[str, Any] = {
         "profile": {
             "type": "string",
             "enum": sorted(PROFILES),
-            "description": "Whose habits fill in session, claims and copy where they are not given. "
-            "Default none: then claims is needed.",
+            "description": "Whose habits fill in session, claims and copy where they are not given; "
+            "brain explain and /config show them written out. Default none: then claims is needed.",
         },
         "session": {
             "type": "array",
+            "default": ["authentik_proxy_*", "_oauth2_proxy*"],
             "items": {
                 "type": "string",
                 "pattern": "^[!#$%&'+.^_`|~0-9A-Za-z-]+[*]?$",
@@ -97,6 +98,7 @@ SCHEMA: Mapping[str, Any] = {
         },
         "copy": {
             "type": "array",
+            "default": [],
             "items": {"type": "string", "pattern": _NAME, "description": "A name."},
             "description": "Headers of the service's answer that the upstream gets. These, and those "
             "that `claims` reads, are removed from what clients send, on every route. Default none, or "

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from plugins.forward_auth.checks import check_bounds, check_copied, check_sent
 from plugins.forward_auth.options import SCHEMA
-from plugins.forward_auth.profiles import PROFILES, SESSION
+from plugins.forward_auth.profiles import written_out
 from plugins.forward_auth.question import STRANGER, Credential, Finder, Question, SessionCookies
 from plugins.forward_auth.relaying import relayed
 from plugins.forward_auth.service import Service
@@ -38,6 +38,10 @@ class ForwardAuth(Authenticator):
 
     schema: ClassVar[Mapping[str, Any]] = SCHEMA
 
+    @classmethod
+    def expand(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        return written_out(options)
+
     def __init__(
         self,
         *,
@@ -48,38 +52,38 @@ class ForwardAuth(Authenticator):
         cache_per: str,
         timeout: float,
         max_body: int,
-        profile: str | None = None,
-        session: Sequence[str] | None = None,
+        session: Sequence[str],
+        copy: Sequence[str],
         claims: Mapping[str, Any] | None = None,
-        copy: Sequence[str] | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        usual = PROFILES.get(profile or "", {})
-        names = usual.get("session", SESSION) if session is None else session
         self._url = url
         self._timeout = timeout
         self._most = max_body
         self._headers = headers
         self._cache = cache
         self._per_path = cache_per == "path"
-        self._claims = claims_of(usual.get("claims", {}) if claims is None else claims)
-        self._copied: Sequence[str] = usual.get("copy", ()) if copy is None else copy
+        self._claims = claims_of(claims or {})
+        self._copied = copy
         # All else that is copied is protected: nobody else can have put it there.
         self._replaced = [name for name in self._copied if name.lower() == "authorization"]
-        self._session = SessionCookies(names)
+        self._session = SessionCookies(session)
         self._finder = Finder(self._session, schemes)
         self._verdicts = Verdicts(cache, now)
         self._service: Service | None = None
         self._identity = "forward-auth"
         read = [claim.header for claim in self._claims]
         self.protects = frozenset(name.lower() for name in [*self._copied, *read])
-        self.protects_cookies = frozenset(names)
+        self.protects_cookies = frozenset(session)
         self.protects_schemes = frozenset(scheme.lower() for scheme in schemes)
 
     def check(self, problems: Problems) -> None:
         if not self._claims:
             hint = "say 'profile', or 'claims: {subject: HEADER}'"
             problems.add("url", "nothing says which header tells who calls", hint=hint)
+        for claim in self._claims:
+            if claim.name in ("subject", "tenant") and claim.separator is not None:
+                problems.add(f"claims.{claim.name}", "it is one text, and no list")
         check_copied(self._copied, problems)
         check_sent(self._headers, problems)
         check_bounds(self._cache, self._timeout, self._most, problems)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-SESSION = ("authentik_proxy_*", "_oauth2_proxy*")
-
 PROFILES: Mapping[str, Mapping[str, Any]] = {
     # Its proxy outpost in one of the forward-auth modes.
     "authentik": {
@@ -44,3 +42,12 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
         ],
     },
 }
+
+
+def written_out(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return options with what their profile stands for; what they say themselves wins."""
+    usual = PROFILES.get(str(options.get("profile")))
+    if usual is None:
+        return options
+    given = {name: value for name, value in options.items() if name != "profile"}
+    return {**usual, **given}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from aiohttp import ClientError, ClientResponse
+from aiohttp import ClientError, ClientResponse, ClientTimeout
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -26,6 +26,7 @@ class Service:
         self._http = context.http
         self._url = URL(url, encoded=True)
         self._timeout = timeout
+        self._limit = ClientTimeout(total=timeout)
         self._most = most
         self._reader = reader
         self._free = asyncio.Semaphore(AT_ONCE)
@@ -43,7 +44,10 @@ class Service:
 
     async def _asked(self, headers: CIMultiDict[str]) -> Verdict:
         # What the client would add of itself might decide what the service says.
-        async with self._http.get(self._url, headers=headers, skip_auto_headers=_OURS) as answer:
+        asked = self._http.get(
+            self._url, headers=headers, skip_auto_headers=_OURS, timeout=self._limit
+        )
+        async with asked as answer:
             body = await self._body(answer)
             return self._reader.read(answer.status, answer.headers, body)
 

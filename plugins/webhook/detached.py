@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -12,12 +13,31 @@ from typing import Any, Protocol
 from multidict import CIMultiDictProxy
 
 from plugins.webhook.schemes import LONGEST, Signed, invalid
+from proxy import KeySet, PluginContext
 
 ALGORITHM = "RS256"
 """Saleor's only one: what a header names instead is refused, whatever keys there are."""
 
 _DETACHED = re.compile(r"([A-Za-z0-9_-]+)\.\.([A-Za-z0-9_-]+)")
 _BRINGS_KEYS = frozenset({"jku", "jwk", "x5c", "x5u"})
+
+
+WAIT_FOR_KEYS = 2.0
+"""Seconds for which a load waits for the first keys; they come behind it else."""
+
+
+async def fetched_keys(context: PluginContext, url: str) -> KeySet:
+    """Return the keys at `url`, which all instances of this process share and keep fresh."""
+    await asyncio.to_thread(import_module, "joserfc.jws")  # 60 ms, which must not stop the loop
+    keys = context.share(f"keys {url}", lambda: KeySet(context.http, url))
+    context.spawn(keys.keep, name=f"keys at {url}", restart=True)
+    if keys.trouble() is not None:
+        try:
+            async with asyncio.timeout(WAIT_FOR_KEYS):
+                await keys.fetch()
+        except TimeoutError:
+            context.logger.warning("the keys at %s take long: they are waited for behind", url)
+    return keys
 
 
 class Found(Protocol):
@@ -82,7 +102,7 @@ class DetachedVerifier:
         found = self._keys.find(signed.kid, ALGORITHM)
         if found is None:
             return False
-        jws = import_module("joserfc.jws")  # a while, where no file has asked for it
+        jws = import_module("joserfc.jws")  # where a file has asked for it alone: see fetched_keys
         rs256 = jws.JWSRegistry.algorithms[ALGORITHM]
         content = signed.protected.encode() + b"." + body
         return bool(rs256.verify(content, signed.signatures[0], found.key))

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
-from typing import Protocol
 
 from multidict import CIMultiDictProxy
 
 from plugins.webhook.schemes import Scheme, Signed, invalid
-from proxy import Unavailable
-
-
-class Secret(Protocol):
-    """A value of a secret store, as it is now."""
-
-    @property
-    def current(self) -> str:
-        """The value. Raises Unavailable where there is none to be had."""
+from proxy import BoundSecret, Unavailable
 
 
 class HmacVerifier:
     """Checks what one provider signs; several secrets live while it moves from one to the next."""
 
-    def __init__(self, scheme: Scheme, secrets: Sequence[Secret]) -> None:
+    def __init__(self, scheme: Scheme, secrets: Sequence[BoundSecret]) -> None:
         self._scheme = scheme
         self._secrets = secrets
 

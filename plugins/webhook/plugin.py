@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol, cast
+from typing import Any, ClassVar, Protocol
 
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
 from plugins.webhook.checks import check_address, check_bounds, check_needs, check_scheme
+from plugins.webhook.detached import DetachedVerifier, fetched_keys
 from plugins.webhook.hmacs import HmacVerifier
 from plugins.webhook.options import SCHEMA
 from plugins.webhook.providers import CUSTOM, PROVIDERS, REPEATED, SALEOR
@@ -21,6 +22,7 @@ from proxy import (
     Authenticator,
     ConfigError,
     Exchange,
+    KeySet,
     PluginContext,
     Principal,
     Problems,
@@ -71,6 +73,7 @@ class Webhook(Authenticator):
         }
         self._provider = provider
         self._jwks_uri = jwks_uri
+        self._secrets = secrets or ()
         self._tolerance = tolerance
         self._most = max_body
         self._replay_given = replay
@@ -82,6 +85,7 @@ class Webhook(Authenticator):
         self._remembered = self._usual_replay() if replay is None else replay
         self._principal = Principal(self._subject, tenant)
         self._verifier: Verifier | None = None
+        self._keys: KeySet | None = None
         self._replays: Replays | None = None
         if self._remembered and store is None:
             self.one_process = "the list of received deliveries"
@@ -116,11 +120,16 @@ class Webhook(Authenticator):
         self._verifier = await self._made_verifier(context)
 
     async def _made_verifier(self, context: PluginContext) -> Verifier:
-        references = cast("Sequence[SecretRef]", self._given["secrets"] or ())
-        bound = [await context.secrets.bind(reference) for reference in references]
+        if self._jwks_uri is not None:
+            self._keys = await fetched_keys(context, self._jwks_uri)
+            return DetachedVerifier(self._scheme.header, self._keys)
+        bound = [await context.secrets.bind(reference) for reference in self._secrets]
         if not all(secret.current for secret in bound):
             raise ConfigError("a secret of the webhook is empty", hint="anybody could sign with it")
         return HmacVerifier(self._scheme, bound)
+
+    async def ready(self) -> str | None:
+        return None if self._keys is None else self._keys.trouble()
 
     def challenge(self) -> str | None:
         return f'Webhook realm="brain", header="{self._scheme.header}"'

@@ -11,7 +11,7 @@ import pytest
 
 from tests.functional.authkit import COOKIE, LOGIN, AuthService, known, said
 from tests.functional.conftest import MakeGateway
-from tests.functional.kit import Gateway, RecordingUpstream, request
+from tests.functional.kit import Gateway, RecordingUpstream, Seen, request
 from tests.functional.plugins_for_tests import HERE
 from tests.functional.test_websocket_tunnel import HANDSHAKE, SWITCH
 
@@ -439,6 +439,23 @@ async def test_a_slow_a_hanging_and_a_dripping_service_let_nobody_in(
         await asyncio.gather(*(away(running, KIM) for _ in range(5)))
         await away(running, PAGE)
     assert upstream.seen == []
+
+
+async def test_the_time_that_the_file_gives_the_service_is_the_one_that_it_has(
+    gateway: MakeGateway,
+    upstream: RecordingUpstream,
+    auth: AuthService,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("proxy.plugin.http.TIMEOUT", 0.1)
+
+    async def later(seen: Seen) -> bytes:
+        await asyncio.sleep(0.3)
+        return known("kim")
+
+    auth.answering = later
+    running = await gateway(config(upstream, auth, ", timeout: 5s"))
+    assert (await running.get("/api/brain/app/", KIM)).status == 200
 
 
 async def test_a_service_that_hangs_does_not_use_up_the_connections_of_others(

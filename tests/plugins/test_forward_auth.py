@@ -270,10 +270,14 @@ def test_it_owns_its_cookies_schemes_and_headers(kit: Kit) -> None:
     assert plugin.protects == {"x-user", "x-tenant", "x-groups", "x-scopes", "x-email"}
 
 
-def test_a_profile_fills_in_what_is_not_given(kit: Kit) -> None:
-    plugin = kit.make(ForwardAuth, {"url": URL, "profile": "oauth2-proxy", "copy": []})
+def test_a_profile_is_written_out_and_what_stands_beside_it_wins(kit: Kit) -> None:
+    expanded = ForwardAuth.expand({"url": URL, "profile": "oauth2-proxy", "copy": []})
+    assert "profile" not in expanded
+    assert ForwardAuth.expand(expanded) == expanded
+    plugin = kit.make(ForwardAuth, expanded)
     assert plugin.protects_cookies == {"_oauth2_proxy*"}
     assert "x-auth-request-user" in plugin.protects
+    assert ForwardAuth.expand({"url": URL, "profile": "${WHOSE}"})["profile"] == "${WHOSE}"
     assert kit.make(ForwardAuth, options()).protects_cookies == {
         "authentik_proxy_*",
         "_oauth2_proxy*",
@@ -298,6 +302,7 @@ def test_explain_says_what_is_asked_and_no_query(kit: Kit) -> None:
     ("given", "option"),
     [
         ({"claims": {}}, "url"),
+        ({"claims": {"subject": {"header": "X-A", "separator": ","}}}, "claims.subject"),
         ({"copy": ["Content-Type"]}, "copy.0"),
         ({"copy": ["X-A", "Cookie"]}, "copy.1"),
         ({"copy": ["Connection"]}, "copy.0"),
