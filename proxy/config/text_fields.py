@@ -56,7 +56,7 @@ def _taken(fields: Fields, name: str | None, event: Any) -> str | None:
         if text in fields:
             raise ValueError(f"a field is there twice (line {_line(event)})")
         return text
-    if not text or (event.style is None and text.lower() in _NOTHING):
+    if not text or (not event.style and text.lower() in _NOTHING):
         raise ValueError(f"a field has no value (line {_line(event)})")
     fields[name] = text
     return None
