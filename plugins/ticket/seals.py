@@ -45,8 +45,8 @@ class Seals:
 
     def _seals(self) -> tuple[Seal, ...]:
         if self._key.version != self._version:
-            self._version = self._key.version
-            self._made = (_seal(self._key.current), self._made[0])
+            made = _seal(self._key.current)  # raises for as long as the store has taken it back
+            self._version, self._made = self._key.version, (made, self._made[0])
         return self._made
 
 
