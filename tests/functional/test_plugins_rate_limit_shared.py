@@ -9,9 +9,11 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
+from proxy.secrets.files import FileStore
 from tests.functional.conftest import MakeGateway
 from tests.functional.kit import Gateway, RecordingUpstream, request
 from tests.functional.valkeykit import Server, serving
@@ -287,3 +289,53 @@ async def test_the_store_outlives_a_reload_and_so_do_its_counts(
     assert (await running.get(PATH)).status == 200
     assert (await running.get(PATH)).status == 429
     assert len((await valkey.ask("CLIENT", "LIST")).splitlines()) == clients
+
+
+async def test_the_address_may_be_in_a_secret_store_and_is_followed_there(
+    gateway: MakeGateway,
+    upstream: RecordingUpstream,
+    valkey: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(FileStore, "look_again", 0.02)
+    caplog.set_level("DEBUG")
+    text = f"""
+version: 1
+secrets: {{file: {{path: kept}}}}
+services:
+  echo:
+    upstream: "{upstream.url}"
+    public: true
+    plugins:
+      - rate-limit:
+          limits: 1000/h
+          key: address
+          store: {{valkey: {{secret: platform/redis, field: url}}, timeout: 1s}}
+"""
+    async with serving(password="n3w-word") as second:
+        put(tmp_path, valkey.url)
+        running = await gateway(text)
+        assert (await running.get(PATH)).status == 200
+        assert await keys(valkey) == 1
+        put(tmp_path, second.url)
+        async with asyncio.timeout(5):
+            while not await keys(second):
+                await running.get(PATH)
+                await asyncio.sleep(0.02)
+    assert "n3w-word" not in caplog.text
+
+
+def put(folder: Path, url: str) -> None:
+    """Write the secret in one step, readable for its owner alone."""
+    file = folder / "kept" / "platform" / "redis.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_name("redis.yaml~")
+    fresh.write_text(f'url: "{url}"\n')
+    fresh.chmod(0o600)
+    fresh.replace(file)
+
+
+async def keys(server: Server) -> int:
+    return len(await server.ask("KEYS", "*"))

@@ -22,7 +22,6 @@ from proxy.plugin.stores import StoreAddress, address_of
 from proxy.plugin.valkey import Valkey
 from proxy.ports.secrets import SecretRef
 from proxy.runtime import store_address
-from proxy.runtime.context import Context
 from proxy.runtime.shared import Shared
 from proxy.testing.making import context_of
 from tests.functional.conftest import MakeGateway
@@ -227,7 +226,7 @@ async def test_one_client_serves_all_plugins_of_a_process_and_outlives_a_reload(
     valkey: Server,
 ) -> None:
     shared = Shared()
-    first, second = context_of("limit", shared), context_of("ticket", shared)
+    first, second = (context_of(name, shared, Kept()) for name in ("limit", "ticket"))
     store = await first.store(option(valkey))
     assert await second.store(option(valkey)) is store
     assert await second.store({**option(valkey), "timeout": 2.0}) is not store
@@ -246,7 +245,7 @@ async def test_without_redis_py_the_load_is_refused_and_the_extra_named(
 
     monkeypatch.setattr(client_module, "import_module", absent)
     with pytest.raises(client_module.ConfigError) as caught:
-        await context_of("limit", Shared()).store({"valkey": StoreAddress("store", 6379)})
+        await context_of("limit", Shared(), Kept()).store({"valkey": StoreAddress("store", 6379)})
     assert "brain-gateway[valkey]" in str(caught.value.hint)
 
 
@@ -333,17 +332,6 @@ class Kept:
         return self.values[self.version]
 
 
-def secret_context(kept: Kept, shared: Shared) -> Context:
-    class WithSecrets(Context):
-        @property
-        def secrets(self) -> Any:
-            return kept
-
-    context = context_of("limit", shared)
-    context.__class__ = WithSecrets
-    return context
-
-
 WHERE = {"valkey": SecretRef("platform/redis", "url"), "timeout": 1.0}
 
 
@@ -351,7 +339,7 @@ async def test_a_new_address_in_the_secret_store_is_used_at_once(valkey: Server)
     shared = Shared()
     async with serving(password="n3w-word") as second:
         kept = Kept(valkey.url, second.url)
-        context = secret_context(kept, shared)
+        context = context_of("limit", shared, kept)
         store = await context.store(WHERE)
         assert await store.once("one", 30)
         kept.version = 1
@@ -368,7 +356,7 @@ async def test_an_address_that_is_not_to_be_had_yet_refuses_no_start(
 ) -> None:
     monkeypatch.setattr(store_address, "AGAIN_FIRST", 0.02)
     shared, kept = Shared(), Kept()
-    context = secret_context(kept, shared)
+    context = context_of("limit", shared, kept)
     store = await context.store(WHERE)
     await refused(store)
     assert store.away == (
@@ -384,7 +372,7 @@ async def test_an_address_that_is_not_to_be_had_yet_refuses_no_start(
 
 async def test_what_is_no_address_in_the_secret_store_is_told_without_its_value() -> None:
     shared = Shared()
-    context = secret_context(Kept("http://user:hidden-word@store"), shared)
+    context = context_of("limit", shared, Kept("http://user:hidden-word@store"))
     store = await context.store(WHERE)
     await refused(store)
     assert "is no address" in str(store.away)
