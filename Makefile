@@ -44,7 +44,7 @@ format: $(STAMP)
 # Hashes and versions only: no index address is written.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --no-header
-RUNTIME := --extra compress --extra tracing --extra valkey
+RUNTIME := --extra basic --extra compress --extra tracing --extra valkey
 
 lock: $(STAMP)
 	$(BIN)/python -m pip install --quiet uv

@@ -104,6 +104,8 @@ CODES: Mapping[str, Code] = {
         "Sign again with the time of now; the clocks of both sides must agree within 'tolerance' of the plugin 'webhook'."),
     "webhook_replayed": Code(409, _C, "authenticate", False, "This delivery was received already.",
         "Nothing is to be done for one that was answered before; 'replay' of the plugin 'webhook' says for how long."),
+    "password_checks_busy": Code(503, _C, "authenticate", True, "Too many passwords are being checked.",
+        "Send the request again a little later; the bound is 'checks' of the plugin 'basic'."),
     "csrf_refused": Code(403, _C, "authenticate", False, "A page of this origin may not act with what the browser sends by itself.",
         "Have the page's origin listed in the options of the plugin 'cors', or send the credential in a header."),
     "ticket_refused": Code(403, _C, "authenticate", False, "No ticket is given out for this path.",

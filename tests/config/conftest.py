@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from plugins.authorize import Authorize
+from plugins.basic import Basic
 from plugins.forward_auth import ForwardAuth
 from plugins.identity_headers import IdentityHeaders
 from plugins.ip_filter import IpFilter
@@ -146,6 +147,7 @@ INSTALLED: Mapping[str, type[Plugin]] = {
 }
 
 REAL: Mapping[str, type[Plugin]] = {
+    "basic": Basic,
     "authorize": Authorize,
     "forward-auth": ForwardAuth,
     "identity-headers": IdentityHeaders,

@@ -38,7 +38,7 @@ def names(requirements: list[str]) -> set[str]:
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
-RUNNING = ("compress", "tracing", "valkey")
+RUNNING = ("basic", "compress", "tracing", "valkey")
 """The extras of the image."""
 WHOLE = read("requirements.lock")
 IMAGE = read("requirements-image.lock")
