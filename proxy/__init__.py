@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # `typing` itself is a third of what a health check would imp
     from proxy.ports.secrets import SecretRef as SecretRef
     from proxy.ports.stores import Once as Once
     from proxy.ports.stores import Store as Store
+    from proxy.secrets.option_file import OptionFile as OptionFile
     from proxy.templates import Template as Template
     from proxy.text import printable as printable
 
@@ -62,6 +63,7 @@ _HOMES = {
     "Handler": "proxy.plugin.base",
     "KeySet": "proxy.plugin.jwks",
     "Once": "proxy.ports.stores",
+    "OptionFile": "proxy.secrets.option_file",
     "Outgoing": "proxy.plugin.outgoing",
     "Plugin": "proxy.plugin.base",
     "PluginContext": "proxy.plugin.context",

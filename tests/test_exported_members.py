@@ -28,6 +28,7 @@ PUBLIC = [
     "Handler",
     "KeySet",
     "Once",
+    "OptionFile",
     "Outgoing",
     "Plugin",
     "PluginContext",

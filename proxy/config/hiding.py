@@ -114,8 +114,11 @@ class _Tree:
         """Hide what `node` holds; `hidden` says that all of it is a credential."""
         every = [each for schema in schemas for each in _alternatives(schema)]
         hidden = hidden or any(is_private(each) for each in every)
-        if not isinstance(node, Mapping):  # a credential where the place of one belongs
-            hidden = hidden or any(each.get("format") == SECRET_KEY for each in every)
+        if any(each.get("format") == SECRET_KEY for each in every):
+            # A reference may be read; anything else there is a credential instead of its place.
+            hidden = not (
+                isinstance(node, Mapping) and {SECRET_KEY, FIELD_KEY} <= node.items.keys()
+            )
         if isinstance(node, Scalar):
             if hidden and isinstance(node.value, (str, int, float)) and _is_secret(node.text):
                 _hide_span(node.span)

@@ -69,9 +69,13 @@ class SecretsKept:
     async def _look_again(self, name: str, pause: float) -> None:
         while True:
             await asyncio.sleep(pause)
-            for (store, _), kept in list(self._kept.items()):
-                if store == name:
-                    await kept.refresh()
+            await self.refresh(name)
+
+    async def refresh(self, name: str) -> None:
+        """Ask a store again for all that is bound to it."""
+        for (store, _), kept in list(self._kept.items()):
+            if store == name:
+                await kept.refresh()
 
     def not_ready(self) -> dict[str, str]:
         """Return why values are not there that were, by reference."""

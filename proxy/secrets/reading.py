@@ -39,7 +39,7 @@ def looked_at(name: Path, real: str, *, group_read: bool) -> Stat:
     return _trusted(Path(real).lstat(), name, group_read=group_read)
 
 
-def read_private(name: Path, real: str, *, group_read: bool) -> str:
+def read_private(name: Path, real: str, *, group_read: bool, most: int = MOST) -> str:
     """Return the text of a file that nobody else may read.
 
     Raises SecretForbidden, SecretMalformed, OSError.
@@ -47,9 +47,9 @@ def read_private(name: Path, real: str, *, group_read: bool) -> str:
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(real, flags), "rb", buffering=0) as file:  # noqa: PTH123  by descriptor
         _trusted(os.fstat(file.fileno()), name, group_read=group_read)
-        content = file.read(MOST + 1) or b""
-    if len(content) > MOST:
-        raise SecretMalformed(f"{name} is larger than {MOST // 1024} KiB")
+        content = file.read(most + 1) or b""
+    if len(content) > most:
+        raise SecretMalformed(f"{name} is larger than {most // 1024} KiB")
     return _text(content, name)
 
 
