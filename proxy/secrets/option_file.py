@@ -12,7 +12,6 @@ from proxy.config.diagnostics import Report, Severity
 from proxy.config.source import Source, Span
 from proxy.config.tree import Node, plain, span_of
 from proxy.config.tree import Path as TreePath
-from proxy.config.violations import violations
 from proxy.errors import ConfigError
 from proxy.plugin.base import Problems
 from proxy.plugin.options import convert
@@ -73,7 +72,9 @@ class OptionFile:
         return ConfigError(message, hint=hint)
 
     def _parsed(self, text: str) -> Any:
-        from proxy.config.parse import parse  # YAML, which who only asks for a schema needs not
+        # YAML, which nobody needs who only asks for a schema.
+        from proxy.config.parse import parse
+        from proxy.config.violations import violations
 
         source, report = Source(self.path, text.removeprefix("\ufeff")), Report()
         root = parse(source, {}, report)
