@@ -30,7 +30,9 @@ class SecretStores:
     env: EnvSecrets | None = None
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The names under which references find them."""
-        known = {"file": self.file, "env": self.env}
-        return tuple(name for name, store in known.items() if store is not None)
+    def settings(self) -> Mapping[str, Mapping[str, object]]:
+        """What the file says of each store, for a comparison: no value of a variable."""
+        file, env = self.file, self.env
+        of_file = {"path": file.path, "group_read": file.group_read} if file else {}
+        of_env = {"prefix": env.prefix} if env else {}
+        return {name: each for name, each in (("file", of_file), ("env", of_env)) if each}

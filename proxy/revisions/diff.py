@@ -210,6 +210,10 @@ class _Comparison:
         for name in ("gateway", "log"):
             was, now = getattr(self._old.config, name), getattr(self._new.config, name)
             yield from self._values(dict(flat({name: was})), dict(flat({name: now})))
+        stores = (
+            dict(flat({"secrets": side.config.secrets.settings})) for side in (self._old, self._new)
+        )
+        yield from self._values(*stores)
 
 
 def _found(changes: dict[Change, dict[str, None]]) -> list[Found]:

@@ -256,3 +256,25 @@ def test_the_shipped_file_is_the_same_as_itself() -> None:
         Side("x", load([name], environment={}, catalog=Catalog(), keep_tree=True)) for _ in range(2)
     )
     assert compare(one, two).count == 0
+
+
+def test_secrets_are_compared_by_where_they_are_kept(side: Make) -> None:
+    def text(section: str, field: str) -> str:
+        reference = f"{{secret: platform/links, field: {field}}}"
+        return (
+            f"version: 1\nsecrets: {section}\nplugins:\n  - ticket: {{key: {reference}}}\n"
+            f"  - api-key: {{keys: [{{name: portal, sha256: '{KEY}'}}]}}\n"
+            "services:\n  a: http://a\n"
+        )
+
+    old = side(text("{env: {}}", "old"), "old", BRAIN_SECRET_PLATFORM_LINKS_OLD="s3same")
+    new = side(text("{env: {prefix: OWN_}}", "new"), OWN_PLATFORM_LINKS_NEW="s3same")
+    found = compare(old, new)
+    told = {(what, before, after) for what, before, after, _ in changes(found)}
+    assert told == {
+        ("ticket: key", "platform/links#old", "platform/links#new"),
+        ("secrets.env.prefix", "BRAIN_SECRET_", "OWN_"),
+    }
+    assert "s3same" not in as_text(old, new, found) + repr((old.config, new.config))
+    kept = side(text("{file: {path: kept}}", "new"), "kept")
+    assert "secrets.file.path" in as_text(new, kept, compare(new, kept))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import re
@@ -400,3 +401,30 @@ async def test_a_rollback_is_in_force_in_all_workers(
     assert set(await asked(running, 20)) == {"0", "1"}
     await replaced(running)
     assert (await running.get("/api/brain/more/")).status == 404
+
+
+async def test_all_workers_know_the_secrets_of_their_parents_environment_and_files(
+    start: Start, upstream: RecordingUpstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = [hashlib.sha256(key.encode()).hexdigest() for key in ("of-env", "of-file", "new")]
+    monkeypatch.setenv("OWN_CI_SHA256", digests[0])
+    file = tmp_path / "keys.yaml"
+    file.write_text(f"- {{name: portal, sha256: {digests[1]}}}\n")
+    file.chmod(0o600)
+    keys = "[{name: ci, sha256: {secret: ci, field: sha256}}]"
+    running = await start(
+        "secrets: {env: {prefix: OWN_}}\nplugins:\n"
+        f"  - api-key: {{keys: {keys}, keys_file: {file}, query: key}}\n"
+        f'services:\n  echo: {{upstream: "{upstream.url}"}}\n',
+        workers=2,
+    )
+
+    async def statuses(key: str) -> set[int]:
+        replies = [await running.get(f"/api/brain/echo/?key={key}") for _ in range(12)]
+        return {reply.status for reply in replies}
+
+    assert [await statuses(key) for key in ("of-env", "of-file", "new")] == [{200}, {200}, {401}]
+    file.write_text(f"- {{name: portal, sha256: {digests[2]}}}\n")
+    async with asyncio.timeout(20):
+        while await statuses("new") != {200}:
+            await asyncio.sleep(0.2)
