@@ -54,7 +54,10 @@ class BoundSecret(Protocol):
 
     @property
     def version(self) -> int:
-        """A number that grows with each new value: compare it to know what was made of an old one."""
+        """A number that grows with each new value, and when a value is taken back.
+
+        Compare it to know what was made of an old one.
+        """
 
 
 class Secrets(Protocol):

@@ -46,6 +46,8 @@ class Bound:
         """Forget the value. Say whether there was one, or another reason."""
         if self._value is None and self._why == why:
             return False
+        if self._value is not None:
+            self.version += 1  # what was made of it is to be forgotten too
         self._value, self._why = None, why
         return True
 

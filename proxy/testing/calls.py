@@ -198,6 +198,10 @@ async def _taken(outgoing: Outgoing) -> bytes:
     return b"".join([piece async for piece in payload])
 
 
+_listening: set[logging.Handler] = set()
+_level: list[int] = []
+
+
 @contextmanager
 def _logged() -> Iterator[list[str]]:
     lines: list[str] = []
@@ -207,14 +211,18 @@ def _logged() -> Iterator[list[str]]:
             lines.append(self.format(record))
 
     logger, handler = logging.getLogger("brain"), Lines()
-    before = logger.level
+    if not _listening:  # calls may run at once: the first one finds the level as it was
+        _level.append(logger.level)
+    _listening.add(handler)
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
     try:
         yield lines
     finally:
         logger.removeHandler(handler)
-        logger.setLevel(before)
+        _listening.discard(handler)
+        if not _listening:
+            logger.setLevel(_level.pop())
 
 
 def _check_secrets(secrets: Mapping[str, Any], called: Called, plugin: Plugin) -> None:

@@ -133,7 +133,7 @@ async def test_what_is_taken_back_is_not_used_any_more_until_it_returns(
     assert ready["status"] == "degraded"
     assert "there is no secret 'platform/redis'" in ready["checks"]["secret platform/redis#url"]
     put(redis, f"url: {OLD}\n")
-    await until(running, upstream, f"{OLD} 2")
+    await until(running, upstream, f"{OLD} 3")
     assert json.loads((await running.admin("/ready")).body)["status"] == "ok"
     assert caplog.text.count("it is not used any more") == 1
     assert OLD not in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Mapping
 from typing import Any, ClassVar
 
@@ -295,3 +296,10 @@ async def test_a_setup_that_refuses_is_raised_and_closed() -> None:
         async with running(Away):
             pass
     assert Away.life == ["close"]
+
+
+async def test_calls_at_once_leave_the_level_of_the_log_as_it_was() -> None:
+    logger = logging.getLogger("brain")
+    before = logger.level
+    await asyncio.gather(*(call(Plugin) for _ in range(3)))
+    assert logger.level == before
