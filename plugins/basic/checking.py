@@ -3,47 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
-import secrets
-from collections.abc import Callable
+import contextlib
+import os
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import sha256
 
 from plugins.basic.hashes import matches
+from plugins.basic.memory import Memory
 from proxy import Unavailable
 
 WAITING = 8
 """Checks that may wait for each one that runs."""
 
-MOST_KNOWN = 1024
+_BEHIND = 10
+"""How far the threads stand behind the loop where both want a processor (`nice`)."""
 
 
 class Checks:
-    """Says whether a password is a hash's. A good one is known again for a while.
+    """Says whether a password is a hash's, and has the good ones remembered."""
 
-    What is remembered is a digest under a key of this process's own, never a password.
-    """
-
-    def __init__(self, at_once: int, remember: float, now: Callable[[], float]) -> None:
+    def __init__(self, at_once: int, memory: Memory) -> None:
         self._most = at_once * (1 + WAITING)
-        self._remember = remember
-        self._now = now
-        self._key = secrets.token_bytes(32)
-        self._good: dict[bytes, float] = {}
+        self._memory = memory
         self._running: dict[bytes, asyncio.Future[bool]] = {}
-        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="basic")
-
-    def digest(self, text: str, password: str) -> bytes:
-        """Return what a password is remembered by, together with the hash that it was good for."""
-        return hmac.digest(self._key, f"{text}\0{password}".encode(), sha256)
-
-    def known(self, digest: bytes) -> bool:
-        """Tell whether a password was good a short while ago."""
-        until = self._good.get(digest)
-        return until is not None and self._now() < until
+        self._threads = ThreadPoolExecutor(
+            at_once, thread_name_prefix="basic", initializer=_step_back
+        )
 
     async def check(self, digest: bytes, text: str, password: str) -> bool:
-        """Tell whether a password is a hash's. Raises Unavailable where too many wait already."""
+        """Tell whether a password is a hash's; `digest` stands for who asks what.
+
+        Raises Unavailable where too many wait already.
+        """
         running = self._running.get(digest)
         if running is None:
             if len(self._running) >= self._most:
@@ -57,12 +49,15 @@ class Checks:
 
     def _ended(self, digest: bytes, done: asyncio.Future[bool]) -> None:
         del self._running[digest]
-        if done.cancelled() or done.exception() is not None or not done.result():
-            return
-        while len(self._good) >= MOST_KNOWN:
-            del self._good[next(iter(self._good))]
-        self._good[digest] = self._now() + self._remember
+        if not done.cancelled() and done.exception() is None and done.result():
+            self._memory.keep(digest)
 
-    def close(self) -> None:
-        """Let go of the threads; a check that runs ends by itself."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    async def close(self) -> None:
+        """End the threads. A check that runs is waited for: it tells a loop that must still be there."""
+        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
+
+
+def _step_back() -> None:
+    if sys.platform == "linux":  # elsewhere it would be the whole process
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _BEHIND)

@@ -1,48 +1,82 @@
-"""Hashes of passwords: which are strong enough, and whether a password is theirs."""
+"""Hashes of passwords: which may be used, and whether a password is theirs."""
 
 from __future__ import annotations
 
 import re
-from importlib.util import find_spec
+from base64 import b64decode, b64encode
+from importlib import import_module
 
+_NUMBER = "([1-9][0-9]{0,6})"  # as the library reads it: no zeros in front
 _ARGON2 = re.compile(
-    r"\$argon2id\$v=19\$m=(\d{1,8}),t=(\d{1,3}),p=(\d{1,3})\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{21,}"
+    rf"\$argon2id\$v=19\$m={_NUMBER},t={_NUMBER},p={_NUMBER}"
+    r"\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})"
 )
-_BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
+_BCRYPT = re.compile(r"\$2[aby]\$([0-3][0-9])\$([./A-Za-z0-9]{22})([./A-Za-z0-9]{31})")
 
-LEAST_MEMORY = 7 * 1024
-LEAST_WORK = 35 * 1024
-"""KiB, and KiB times rounds: the least of OWASP's settings of equal strength for argon2id."""
+LEAST_MEMORY = {1: 47104, 2: 19456, 3: 12288, 4: 9216, 5: 7168}
+"""KiB that argon2id needs with so many rounds: OWASP's settings of equal strength."""
 
 MOST_MEMORY = 256 * 1024
-LEAST_COST, MOST_COST = 10, 15
-"""Of bcrypt: OWASP's least, and one that takes seconds."""
+MOST_WORK = 1024 * 1024
+MOST_LANES = 16
+"""KiB, KiB times rounds, and threads of one check by argon2id: about a second of a processor."""
 
-LIBRARIES = {"$argon2id$": "argon2", "$2": "bcrypt"}
+LEAST_COST, MOST_COST = 10, 14
+"""Of bcrypt: OWASP's least, and one that takes about a second."""
+
+BCRYPT_READS = 72
+"""Bytes of a password that bcrypt knows of."""
+
+LIBRARIES = ("argon2", "bcrypt")
 
 
 def fault_of(text: str) -> str | None:
     """Return what is wrong with a hash, None for one that may be used. The hash is never part of it."""
-    argon2 = _ARGON2.fullmatch(text)
-    if argon2 is not None:
-        memory, rounds = int(argon2[1]), int(argon2[2])
-        if memory < LEAST_MEMORY or memory * rounds < LEAST_WORK:
-            return "this hash is too cheap to guess: m=19456,t=2 is the least that is recommended"
-        return "this hash needs over 256 MiB a check" if memory > MOST_MEMORY else None
-    bcrypt = _BCRYPT.fullmatch(text)
-    if bcrypt is not None:
-        if int(bcrypt[1]) < LEAST_COST:
-            return f"this hash is too cheap to guess: its cost must be {LEAST_COST} or more"
-        return "a check of this hash takes seconds" if int(bcrypt[1]) > MOST_COST else None
+    if (argon2 := _ARGON2.fullmatch(text)) is not None:
+        memory, rounds, lanes = map(int, argon2.groups()[:3])
+        return _of_argon2(memory, rounds, lanes) or _unless(*map(_is_base64, argon2.groups()[3:]))
+    if (bcrypt := _BCRYPT.fullmatch(text)) is not None:
+        # Bits behind the last byte are nought: the library matches nothing otherwise.
+        whole = bcrypt[2][-1] in ".Oeu" and bcrypt[3][-1] in ".CGKOSWaeimquy26"
+        return _of_bcrypt(int(bcrypt[1])) or _unless(whole)
     return "this is no hash of argon2id or bcrypt"
 
 
-def missing_library(text: str) -> str | None:
-    """Return the library that a hash needs and that is not installed."""
-    for begins, library in LIBRARIES.items():
-        if text.startswith(begins) and find_spec(library) is None:
-            return library
-    return None
+def _of_argon2(memory: int, rounds: int, lanes: int) -> str | None:
+    if memory < LEAST_MEMORY[min(rounds, max(LEAST_MEMORY))]:
+        return "this hash is too cheap to guess: m=19456,t=2 is the least that is recommended"
+    if memory > MOST_MEMORY:
+        return "this hash needs over 256 MiB a check"
+    if memory * rounds > MOST_WORK:
+        return "a check of this hash takes seconds"
+    return f"a check of this hash takes {lanes} threads" if lanes > MOST_LANES else None
+
+
+def _of_bcrypt(cost: int) -> str | None:
+    if cost < LEAST_COST:
+        return f"this hash is too cheap to guess: its cost must be {LEAST_COST} or more"
+    return "a check of this hash takes seconds" if cost > MOST_COST else None
+
+
+def _unless(*whole: bool) -> str | None:
+    return None if all(whole) else "this hash is cut or mistyped: no password would be its own"
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        raw = b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except ValueError:
+        return False
+    return b64encode(raw).rstrip(b"=") == text.encode()
+
+
+def load_libraries() -> None:
+    """Import what checks passwords; 30 ms, for a thread. Raises ImportError where one is absent.
+
+    Both, since a hash that a store keeps may become one of the other kind.
+    """
+    import_module("argon2.exceptions")
+    import_module("bcrypt")
 
 
 def matches(text: str, password: str) -> bool:
@@ -50,14 +84,12 @@ def matches(text: str, password: str) -> bool:
     if text.startswith("$2"):
         import bcrypt
 
-        try:
-            return bcrypt.checkpw(password.encode(), text.encode())
-        except ValueError:  # over 72 bytes, of which bcrypt knows the first only
-            return False
+        given = password.encode()
+        return len(given) <= BCRYPT_READS and bcrypt.checkpw(given, text.encode())
     from argon2 import PasswordHasher
-    from argon2.exceptions import Argon2Error, InvalidHashError
+    from argon2.exceptions import VerifyMismatchError
 
     try:
         return PasswordHasher().verify(text, password)
-    except (Argon2Error, InvalidHashError):
+    except VerifyMismatchError:
         return False

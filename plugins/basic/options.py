@@ -10,6 +10,8 @@ MAKE_ONE = (
 )
 """Asks for a password and prints its hash, with what the extra installs."""
 
+REMEDY = f"make one: {MAKE_ONE}"
+
 
 def _words(text: str) -> Mapping[str, Any]:
     return {
@@ -35,7 +37,8 @@ _HASH: Mapping[str, Any] = {
         },
     ],
     "description": "Hash of the password: argon2id ($argon2id$…) or bcrypt ($2b$…), in the file or in a "
-    f"secret store; one that is changed there holds at once. {MAKE_ONE} makes one.",
+    f"secret store; one that is changed there holds at once. {MAKE_ONE} makes one. "
+    "Of a password bcrypt takes 72 bytes at most.",
 }
 
 _USER: Mapping[str, Any] = {
@@ -48,7 +51,7 @@ _USER: Mapping[str, Any] = {
             "type": "string",
             "minLength": 1,
             "maxLength": 128,
-            "pattern": "^[^:\\x00-\\x1f\\x7f]+$",
+            "pattern": "^[^:\\x00-\\x1f\\x7f-\\x9f]+$",
             "description": "The user's name, and the principal's subject. It can't hold a colon.",
         },
         "hash": _HASH,
@@ -76,12 +79,20 @@ SCHEMA: Mapping[str, Any] = {
             "items": _USER,
             "description": "The users. A name that is there twice is an error.",
         },
+        "realm": {
+            "type": "string",
+            "pattern": "^[ !#-\\[\\]-~]{1,64}$",
+            "default": "brain",
+            "description": "What browsers show when they ask, and keep passwords by: ASCII without "
+            "quotes and backslashes. Default brain.",
+        },
         "remember": {
             "type": "string",
             "format": "duration",
             "default": "60s",
-            "description": "How long a good password is known again without being checked: a check "
-            "takes some 50 ms of a processor. Default 60s; 0s checks each time.",
+            "description": "How long after its last use a good password is known again without being "
+            "checked: a check takes some 50 ms of a processor, and may find others waiting. "
+            "Default 60s; 0s checks each time.",
         },
         "checks": {
             "type": "integer",

