@@ -28,7 +28,17 @@ finally:
 
 LIBRARIES = frozenset(
     {
-        *("aiohttp", "aiohttp_cors", "brotli", "hishel", "httptools", "hvac", "jsonschema"),
+        *(
+            "aiohttp",
+            "aiohttp_cors",
+            "argon2",
+            "bcrypt",
+            "brotli",
+            "hishel",
+            "httptools",
+            "hvac",
+            "jsonschema",
+        ),
         *("msgspec", "opentelemetry", "prometheus_client", "temporalio", "uvloop", "watchfiles"),
         *("yaml", "zstandard"),
     }
@@ -37,10 +47,10 @@ LOOP = frozenset({"asyncio", "ssl"})
 HEAVY = LIBRARIES | LOOP
 """What costs milliseconds to import, each."""
 
-CONTRACT = LOOP | {"aiohttp", "aiohttp_cors", "brotli", "msgspec"}
+CONTRACT = LOOP | {"aiohttp", "aiohttp_cors", "bcrypt", "brotli", "msgspec"}
 """What comes with the code of plugins: their requests and answers are aiohttp's.
 
-brotli is imported by aiohttp, wherever it is installed.
+brotli is imported by aiohttp, and bcrypt by cryptography, wherever they are installed.
 """
 
 MAY_IMPORT: dict[str, frozenset[str]] = {
