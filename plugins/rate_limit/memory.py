@@ -16,8 +16,9 @@ from plugins.rate_limit.windows import Window
 SHARDS = 64
 SHARD_AT_LEAST = 128
 TURN_AT_LEAST = 1.0
-BYTES_PER_KEY = 128
-"""What a remembered key takes at most, of one window: a small table's growth included."""
+BYTES_PER_KEY = 170
+"""What a remembered key takes at most, of one window: 56 for its numbers, the rest for two tables that
+have just grown. Mostly it is 100."""
 
 SALT = token_hex(8)
 """What a key's mark is made with, `hash(SALT + key)`: new in each process."""

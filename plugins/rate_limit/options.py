@@ -129,7 +129,7 @@ SCHEMA: Mapping[str, Any] = {
             "minimum": 1,
             "maximum": 10_000_000,
             "default": 100_000,
-            "description": "How many keys one process remembers of each window, 128 bytes each at "
+            "description": "How many keys one process remembers of each window, 170 bytes each at "
             "most. Default 100000. Above, one of those that came least lately is forgotten for each "
             "new one, and begins with a whole limit again.",
         },

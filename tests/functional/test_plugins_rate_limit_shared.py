@@ -177,7 +177,7 @@ async def test_when_the_store_goes_away_under_load_the_declared_policy_holds_at_
     statuses: set[int],
 ) -> None:
     more = f", on_store_error: {policy}, local_share: 50%"
-    text = shared(upstream.url, valkey.url, "[{rate: 100/s, burst: 10}]", more)
+    text = shared(upstream.url, valkey.url, "[{rate: 100/s, burst: 30}]", more)
     one, other = await gateway(text), await gateway(text)
     async with load(one, other) as got:
         await asyncio.sleep(0.4)
@@ -191,7 +191,9 @@ async def test_when_the_store_goes_away_under_load_the_declared_policy_holds_at_
         begun = time.perf_counter()
         await asyncio.sleep(1)
         assert set(got.statuses) == statuses
-        assert got.longest < LATE / 2  # nobody waits for a store that is known to be away
+        assert got.longest < LATE
+        # Nobody waits for a store that is known to be away: who did could ask five times.
+        assert got.statuses.total() > 300
         if policy == "local":
             fair = 2 * 0.5 * 100 * (time.perf_counter() - begun)
             assert got.statuses[200] == pytest.approx(fair, rel=0.15)
