@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any, ClassVar
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from plugins.basic.checking import Checks
 from plugins.basic.credentials import name_and_password
@@ -31,7 +31,8 @@ class Basic(Authenticator):
 
     Checking takes long on purpose: it is done on threads of its own, few at a time, so that a flood of
     wrong passwords neither stops the loop nor fills the memory. An unknown name costs what a wrong
-    password does. Browsers send what they once asked for by themselves: the principal is ambient.
+    password does. Browsers send what they once asked for by themselves: the principal is ambient
+    where one may be behind the request, and is not where a tool is.
     """
 
     schema: ClassVar[Mapping[str, Any]] = SCHEMA
@@ -102,11 +103,25 @@ class Basic(Authenticator):
         user, text = self._users.find(name)
         digest = self._memory.digest(text, name, password)
         if user is not None and self._memory.knows(digest):
-            return user.principal
-        return self._ask(user, digest, text, password)
+            return _caller(user, request)
+        return self._ask(request, user, digest, text, password)
 
-    async def _ask(self, user: User | None, digest: bytes, text: str, password: str) -> Principal:
+    async def _ask(
+        self, request: web.BaseRequest, user: User | None, digest: bytes, text: str, password: str
+    ) -> Principal:
         assert self._checks is not None
         if not await self._checks.check(digest, text, password) or user is None:
             raise Unauthenticated(log="unknown name, or another password")
-        return user.principal
+        return _caller(user, request)
+
+
+def _caller(user: User, request: web.BaseRequest) -> Principal:
+    """Return the user, as a page where one may be behind the request.
+
+    Browsers say so: by `Origin` with every method that does something and with every WebSocket (Fetch,
+    3.2), and by `Sec-Fetch-Site`. A page can leave out neither. `curl -u` sends neither: held to them,
+    no tool could write.
+    """
+    headers = request.headers
+    page = hdrs.ORIGIN in headers or "Sec-Fetch-Site" in headers
+    return user.page if page else user.tool

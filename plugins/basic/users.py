@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -15,9 +15,13 @@ from proxy import BoundSecret, ConfigError, PluginContext, Principal, SecretRef,
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """`kept` is the hash itself, or where it is kept."""
+    """`kept` is the hash itself, or where it is kept.
 
-    principal: Principal
+    `tool` and `page` are the same caller: behind the second one a page of another site may be.
+    """
+
+    tool: Principal
+    page: Principal
     kept: str | BoundSecret
 
     @property
@@ -28,7 +32,7 @@ class User:
         text = self.kept.current
         fault = fault_of(text)
         if fault is not None:
-            message = f"the hash of the user '{self.principal.subject}' can't be used: {fault}"
+            message = f"the hash of the user '{self.tool.subject}' can't be used: {fault}"
             raise Unavailable(message, code="secret_unavailable")
         return text
 
@@ -51,7 +55,7 @@ class Users:
 
     def __init__(self, users: Iterable[User]) -> None:
         self._listed = tuple(users)
-        self._by_name = {user.principal.subject: user for user in self._listed}
+        self._by_name = {user.tool.subject: user for user in self._listed}
         self._key = sha256("\0".join(user.hash for user in self._listed).encode()).digest()
 
     def find(self, name: str) -> tuple[User | None, str]:
@@ -70,19 +74,19 @@ class Users:
 
 async def user_of(entry: Mapping[str, Any], context: PluginContext) -> User:
     """Return the user that an entry of the file means. Raises ConfigError for a hash that is none."""
-    principal = Principal(
+    tool = Principal(
         subject=entry["name"],
         tenant=entry.get("tenant"),
         scopes=frozenset(entry["scopes"]),
         roles=frozenset(entry["roles"]),
         by=context.entry.identity,
-        ambient=True,
     )
+    page = replace(tool, ambient=True)
     given: str | SecretRef = entry["hash"]
     if isinstance(given, str):
-        return User(principal, given)
+        return User(tool, page, given)
     kept = await context.secrets.bind(given)
     fault = fault_of(kept.current)
     if fault is not None:
         raise ConfigError(f"user '{entry['name']}', {given}: {fault}", hint=REMEDY)
-    return User(principal, kept)
+    return User(tool, page, kept)

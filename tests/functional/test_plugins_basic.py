@@ -131,6 +131,16 @@ async def test_another_sites_page_does_not_act_with_a_remembered_password(
     assert own.status == 200
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_a_tool_may_write_for_it_says_nothing_of_a_page(
+    running: Gateway, upstream: RecordingUpstream, method: str
+) -> None:
+    for _ in range(2):  # checked, and remembered
+        reply = await running.get(TOOL, sent("ops", PASSWORD), method=method, body=b"x")
+        assert reply.status == 200
+        assert upstream.last.body == b"x"
+
+
 async def test_neither_password_nor_hash_meets_a_log_or_a_page(
     running: Gateway, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -48,7 +48,6 @@ async def test_a_user_is_known_by_name_and_password() -> None:
         caller = called.exchange.principal
         assert caller is not None
         assert (caller.subject, caller.tenant, caller.roles) == ("ops", "acme", {"Admin"})
-        assert caller.ambient
         assert called.outgoing.header("Authorization") is None
         assert (await call(plugin, headers=sent("ci", "other", "bAsIc  "))).reached
 
@@ -186,6 +185,25 @@ async def test_few_are_checked_at_once_few_wait_and_the_same_is_checked_once(
         ended = await asyncio.gather(*same[1:])
         assert {called.answer.status for called in ended} == {200}
     assert most[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "ambient"),
+    [
+        ({}, False),
+        ({"Origin": "https://brain.example.com"}, True),
+        ({"Origin": "null"}, True),
+        ({"Sec-Fetch-Site": "none"}, True),
+    ],
+)
+async def test_a_browser_tells_that_a_page_may_be_behind_a_request_and_a_tool_does_not(
+    headers: dict[str, str], ambient: bool
+) -> None:
+    async with running(Basic, options()) as plugin:
+        for _ in range(2):  # checked, and remembered
+            called = await call(plugin, headers={**sent("ops", PASSWORD), **headers})
+            assert called.exchange.principal is not None
+            assert called.exchange.principal.ambient is ambient
 
 
 async def test_a_hash_may_be_kept_elsewhere_and_changes_there() -> None:
