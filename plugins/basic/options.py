@@ -101,7 +101,8 @@ SCHEMA: Mapping[str, Any] = {
             "default": 2,
             "description": "How many passwords are checked at once, each on a thread of its own and in "
             "the memory that its hash asks for. Default 2. Eight times as many may wait; what comes "
-            "then answers 503 password_checks_busy.",
+            "then answers 503 password_checks_busy, and so does what one client address asks beyond "
+            "half of that.",
         },
     },
 }

@@ -16,6 +16,7 @@ from plugins.basic.memory import Memory
 from plugins.basic.options import REMEDY, SCHEMA
 from plugins.basic.users import User, Users, user_of
 from proxy import (
+    EXCHANGE,
     Authenticator,
     ConfigError,
     Exchange,
@@ -110,7 +111,8 @@ class Basic(Authenticator):
         self, request: web.BaseRequest, user: User | None, digest: bytes, text: str, password: str
     ) -> Principal:
         assert self._checks is not None
-        if not await self._checks.check(digest, text, password) or user is None:
+        address = request[EXCHANGE].client.address
+        if not await self._checks.check(digest, text, password, address) or user is None:
             raise Unauthenticated(log="unknown name, or another password")
         return _caller(user, request)
 

@@ -166,7 +166,10 @@ async def test_few_are_checked_at_once_few_wait_and_the_same_is_checked_once(
     monkeypatch.setattr(checking, "matches", slow)
     async with running(Basic, options(checks=2)) as plugin:
         wrong = [
-            asyncio.ensure_future(call(plugin, headers=sent("ops", f"w{n}"))) for n in range(30)
+            asyncio.ensure_future(
+                call(plugin, headers=sent("ops", f"w{n}"), client=f"198.51.100.{n}")
+            )
+            for n in range(30)
         ]
         await asyncio.sleep(0.1)
         done = [task.result() for task in wrong if task.done()]
@@ -204,6 +207,39 @@ async def test_a_browser_tells_that_a_page_may_be_behind_a_request_and_a_tool_do
             called = await call(plugin, headers={**sent("ops", PASSWORD), **headers})
             assert called.exchange.principal is not None
             assert called.exchange.principal.ambient is ambient
+
+
+@pytest.mark.parametrize(
+    ("flood", "other"),
+    [
+        ("198.51.100.1", "198.51.100.2"),
+        ("2001:db8:0:1::{n:x}", "2001:db8:0:2::1"),
+        ("fe80::{n:x}%eth0", "2001:db8::1"),
+        ("::ffff:198.51.100.1", "::ffff:198.51.100.2"),
+    ],
+)
+async def test_one_client_takes_half_of_the_places_at_most(
+    flood: str, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr(checking, "matches", lambda *_: gate.wait(5))
+    async with running(Basic, options(checks=2)) as plugin:
+        asked = [
+            asyncio.ensure_future(
+                call(plugin, headers=sent("ops", f"w{n}"), client=flood.format(n=n))
+            )
+            for n in range(30)
+        ]
+        await asyncio.sleep(0.1)
+        refused = [task.result().json()["code"] for task in asked if task.done()]
+        assert refused == ["password_checks_busy"] * 21
+        good = asyncio.ensure_future(call(plugin, headers=sent("ops", PASSWORD), client=other))
+        await asyncio.sleep(0.05)
+        assert not good.done()
+        gate.set()
+        assert (await good).reached
+        await asyncio.gather(*asked)
+        assert (await call(plugin, headers=sent("ops", "w"), client=flood.format(n=1))).reached
 
 
 async def test_a_hash_may_be_kept_elsewhere_and_changes_there() -> None:
