@@ -160,12 +160,12 @@ class Jwt(Authenticator):
         return Unknown(issuer, digest, parts)
 
     async def _learn(self, unknown: Unknown, *, ambient: bool = False) -> Principal:
-        """Look for a key that the token names and nobody knows: the issuer may have a new one."""
+        """Look for a key that has signed the token: its issuer may have a new one."""
         if await unknown.issuer.source.learn():
             found = self._verify(unknown.digest, unknown.parts)
             if isinstance(found, Known):
                 return found.ambient() if ambient else found.principal
-        raise invalid("no key of its issuer is the one that it names")
+        raise invalid("no key of its issuer has signed it")
 
 
 def _import() -> None:

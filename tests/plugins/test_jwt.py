@@ -107,6 +107,13 @@ async def test_a_header_that_brings_more_than_it_may_is_refused(header: dict[str
     assert await told(resigned(header)) == "token_invalid"
 
 
+@pytest.mark.parametrize(
+    "header", [{"nonce": "x"}, {"ver": 1}, {"x5t": "abc"}, {"cty": "JWT"}, {"note": "x" * 2000}]
+)
+async def test_what_else_a_header_says_is_ignored(header: dict[str, Any]) -> None:
+    assert await told(resigned(header)) == ""
+
+
 @pytest.mark.parametrize("typ", ["JWT", "jwt", "at+jwt", "application/at+JWT"])
 async def test_kinds_of_tokens_that_say_who_calls_are_taken(typ: str) -> None:
     assert await told(resigned({"typ": typ})) == ""
