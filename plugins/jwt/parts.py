@@ -12,6 +12,7 @@ from typing import Any
 from proxy import Unauthenticated
 
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt", "application/jwt"})
 _REFUSED = frozenset({"b64", "crit", "enc", "jku", "jwk", "x5c", "x5u", "zip"})
 """Header parameters by which a token would bring its own key, or another way to read it."""
@@ -56,7 +57,11 @@ def invalid(why: str) -> Unauthenticated:
 
 def _mapping(part: str) -> Mapping[str, Any]:
     try:
-        found = json.loads(_decoded(part), object_pairs_hook=_once, parse_constant=_no_constant)
+        # UTF-8 and nothing else (RFC 7519, 7.2): of bytes json would guess it.
+        text = _decoded(part).decode()
+        found = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        if _SURROGATE.search(text) is not None:
+            _whole(found)
     except (ValueError, RecursionError):
         raise invalid("a part of it is no JSON, or says a thing twice") from None
     if not isinstance(found, dict):
@@ -80,6 +85,11 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a name stands twice")
     return found
+
+
+def _whole(found: Any) -> None:
+    """Raise ValueError for half a letter (RFC 8259, 8.2), which can be written to nobody."""
+    json.dumps(found, ensure_ascii=False).encode()
 
 
 def _no_constant(name: str) -> None:

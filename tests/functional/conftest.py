@@ -21,6 +21,7 @@ from proxy.server import listener
 from tests.functional import plugins_for_tests, probe
 from tests.functional.doctorkit import Answers, Doctor, Make, Service
 from tests.functional.faultkit import Backend, backends
+from tests.functional.keykit import KeyServer, rsa
 from tests.functional.kit import Gateway, RawUpstream, RecordingUpstream, Script
 from tests.functional.plugins_for_tests import Behaviour, Setup
 from tests.functional.valkeykit import Server, serving
@@ -95,6 +96,15 @@ async def valkey() -> AsyncIterator[Server]:
     """Run a Valkey server that several gateways share."""
     async with serving() as server:
         yield server
+
+
+@pytest.fixture
+async def issuer() -> AsyncIterator[KeyServer]:
+    """Run an issuer of tokens that misbehaves on command; it has one RSA key."""
+    server = KeyServer(rsa("one"))
+    await server.start()
+    yield server
+    await server.stop()
 
 
 @pytest.fixture
