@@ -91,7 +91,7 @@ SCHEMA: Mapping[str, Any] = {
             "format": "duration",
             "default": "60s",
             "description": "How long after its last use a good password is known again without being "
-            "checked: a check takes some 50 ms of a processor, and may find others waiting. "
+            "checked: a check takes a tenth of a second or more, and may find others waiting. "
             "Default 60s; 0s checks each time.",
         },
         "checks": {
