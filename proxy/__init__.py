@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # `typing` itself is a third of what a health check would imp
     from proxy.plugin.exchange import Client as Client
     from proxy.plugin.exchange import Exchange as Exchange
     from proxy.plugin.fields import PreparedHeaders as PreparedHeaders
+    from proxy.plugin.jwk import VerifyingKey as VerifyingKey
     from proxy.plugin.jwk import key_of as key_of
     from proxy.plugin.jwks import KeySet as KeySet
     from proxy.plugin.outgoing import Outgoing as Outgoing
@@ -80,6 +81,7 @@ _HOMES = {
     "Unauthenticated": "proxy.errors",
     "Unavailable": "proxy.errors",
     "UpstreamStatus": "proxy.plugin.context",
+    "VerifyingKey": "proxy.plugin.jwk",
     "key_of": "proxy.plugin.jwk",
     "printable": "proxy.text",
     "render": "proxy.plugin.values",

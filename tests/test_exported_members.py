@@ -45,6 +45,7 @@ PUBLIC = [
     "Unauthenticated",
     "Unavailable",
     "UpstreamStatus",
+    "VerifyingKey",
     "key_of",
     "printable",
     "render",

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from importlib import import_module
 from typing import Any, ClassVar
 
 from aiohttp import web
@@ -28,8 +26,8 @@ from proxy import (
     Unauthenticated,
 )
 
-WAIT_FOR_KEYS = 1.0
-"""Seconds that a start waits for keys: an issuer that is away keeps nothing else from being served."""
+WAIT_FOR_KEYS = 0.1
+"""Seconds that a start waits for keys. Tokens that come before them wait by themselves."""
 
 
 class Jwt(Authenticator):
@@ -82,7 +80,6 @@ class Jwt(Authenticator):
             problems.add("max_token", "a request's head holds a token of 16KiB at most")
 
     async def setup(self, context: PluginContext) -> None:
-        await asyncio.to_thread(_import)  # 60 ms, which must not stop the loop
         by = context.entry.identity
         for options in self._listed:
             source = await source_of(options, context)
@@ -93,7 +90,7 @@ class Jwt(Authenticator):
             async with asyncio.timeout(WAIT_FOR_KEYS):
                 await asyncio.gather(*asked)
         except TimeoutError:
-            context.logger.warning("an issuer's keys take long: they are waited for behind")
+            context.logger.info("an issuer's keys take a while: they are waited for behind")
 
     async def ready(self) -> str | None:
         reasons = [issuer.trouble() for issuer in self._issuers.values()]
@@ -161,16 +158,8 @@ class Jwt(Authenticator):
 
     async def _learn(self, unknown: Unknown, *, ambient: bool = False) -> Principal:
         """Look for a key that has signed the token: its issuer may have a new one."""
-        if await unknown.issuer.source.learn():
-            found = self._verify(unknown.digest, unknown.parts)
-            if isinstance(found, Known):
-                return found.ambient() if ambient else found.principal
+        await unknown.issuer.source.learn()
+        found = self._verify(unknown.digest, unknown.parts)
+        if isinstance(found, Known):
+            return found.ambient() if ambient else found.principal
         raise invalid("no key of its issuer has signed it")
-
-
-def _import() -> None:
-    import_module("joserfc.jws")
-    from joserfc.errors import SecurityWarning
-
-    # Of the two names of one signature (RFC 9864, 2.2) issuers still use the older one.
-    warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from proxy import ConfigError, KeySet, PluginContext, Unavailable, key_of
+from proxy import ConfigError, KeySet, PluginContext, Unavailable, VerifyingKey, key_of
 
 if TYPE_CHECKING:
     from joserfc.jwk import OctKey
@@ -60,11 +60,11 @@ class Fetched:
 class Local:
     """One public key, whatever a token calls it. That of a file is read again when it changes."""
 
-    def __init__(self, pem: str | None = None, path: str | None = None) -> None:
+    def __init__(self, key: VerifyingKey | None = None, path: str | None = None) -> None:
         self.version = 0
         self._path = path
-        self._pem = "" if pem is None else pem
-        self._key = None if pem is None else key_of(pem)
+        self._pem = ""
+        self._key = key
         self._reason: str | None = None
 
     async def read(self) -> None:
@@ -104,7 +104,14 @@ class Shared:
 
     def __init__(self, secret: BoundSecret) -> None:
         self._secret = secret
-        self._made: tuple[int, OctKey] = (secret.version, _oct(secret.current))
+        self._made: tuple[int, OctKey] | None = None
+
+    async def first(self) -> None:
+        """Take the secret for the first time. Raises ConfigError where it is too short."""
+        self._made = await asyncio.to_thread(self._make)
+
+    def _make(self) -> tuple[int, OctKey]:
+        return self._secret.version, _oct(self._secret.current)
 
     @property
     def version(self) -> int:
@@ -113,8 +120,8 @@ class Shared:
     def find(self, kid: str | None, algorithm: str) -> Any:
         if algorithm != "HS256":
             return None
-        if self._made[0] != self._secret.version:
-            self._made = (self._secret.version, _oct(self._secret.current))
+        if self._made is None or self._made[0] != self._secret.version:
+            self._made = self._make()
         return self._made[1]
 
     async def learn(self) -> bool:
@@ -130,12 +137,15 @@ class Shared:
 async def source_of(issuer: Mapping[str, Any], context: PluginContext) -> Source:
     """Return the keys of an issuer's options; those that are fetched are shared and kept fresh.
 
-    Raises ConfigError for a key that is none.
+    Raises ConfigError for a key that is none. Keys are made on threads: to import what makes them takes
+    60 ms, and 10 MiB, which an issuer whose keys never come does not cost.
     """
     if "secret" in issuer:
-        return Shared(await context.secrets.bind(issuer["secret"]))
+        shared = Shared(await context.secrets.bind(issuer["secret"]))
+        await shared.first()
+        return shared
     if "key" in issuer:
-        return Local(issuer["key"])
+        return Local(await asyncio.to_thread(key_of, issuer["key"]))
     if "key_file" in issuer:
         local = Local(path=issuer["key_file"])
         await local.read()
@@ -157,6 +167,7 @@ def _said(error: Exception) -> str:
 
 
 def _oct(secret: str) -> OctKey:
+    from joserfc import jws as jws
     from joserfc.jwk import OctKey
 
     if len(secret.encode()) < SHORTEST_SECRET:

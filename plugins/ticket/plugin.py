@@ -85,7 +85,7 @@ class Ticket(Authenticator):
             raise GatewayError("credentials_missing")
         content = Content(principal, path, self._now() + self._lifetime, uuid4().hex)
         try:
-            ticket = self._seals.seal(content)
+            ticket = await self._seals.seal(content)
         except (TypeError, ValueError) as error:
             raise GatewayError("ticket_too_large", log=str(error)) from None
         body = json.dumps({"ticket": ticket, "expires_in": int(self._lifetime)}).encode()
@@ -106,7 +106,7 @@ class Ticket(Authenticator):
     async def _take(self, request: web.BaseRequest, given: list[str]) -> Principal:
         if len(given) > 1:
             raise Unauthenticated("ticket_invalid", log="more than one ticket")
-        content = self._seals.open(given[0])
+        content = await self._seals.open(given[0])
         if content is None:
             raise Unauthenticated("ticket_invalid", log="not sealed by this gateway")
         if request.method != "GET" or request.raw_path.partition("?")[0] != content.path:

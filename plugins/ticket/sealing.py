@@ -6,11 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib import import_module
 from typing import Any
-
-from joserfc import jwe
-from joserfc.errors import JoseError
-from joserfc.jwk import OctKey
 
 from proxy import Principal
 
@@ -30,14 +27,23 @@ class Content:
     number: str
 
 
+def load() -> None:
+    """Import what seals, which takes 60 ms: on a thread, where a loop runs."""
+    import_module("joserfc.jwe")
+
+
 class Seal:
     """Seals and opens tickets with one key: JWE, direct encryption by AES-256-GCM (RFC 7516)."""
 
     def __init__(self, key: bytes) -> None:
+        from joserfc.jwk import OctKey
+
         self._key = OctKey.import_key(sha256(b"brain-ticket:" + key).digest())
 
     def seal(self, content: Content) -> str:
         """Return the ticket. Raises ValueError where the caller's claims make it too long."""
+        from joserfc import jwe
+
         text = json.dumps(_plain(content), separators=(",", ":")).encode()
         ticket = jwe.encrypt_compact(_HEADER, text, self._key, algorithms=list(_HEADER.values()))
         if len(ticket) > LONGEST:
@@ -46,6 +52,9 @@ class Seal:
 
     def open(self, ticket: str) -> Content | None:
         """Return what a ticket says, None for what this key has not sealed."""
+        from joserfc import jwe
+        from joserfc.errors import JoseError
+
         if len(ticket) > LONGEST:
             return None
         try:

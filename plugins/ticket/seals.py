@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
-from plugins.ticket.sealing import Content, Seal
+from plugins.ticket.sealing import Content, Seal, load
 from proxy import BoundSecret, ConfigError, PluginContext, SecretRef
 
 SHORTEST = 32
@@ -23,9 +24,10 @@ class Seals:
     """Follows a key that changes: what the one before has sealed is taken on."""
 
     def __init__(self, key: OwnKey | BoundSecret) -> None:
+        _check(key.current)
         self._key = key
         self._version = key.version
-        self._made: tuple[Seal, ...] = (_seal(key.current),)
+        self._made: tuple[Seal, ...] = ()
 
     @classmethod
     async def of(cls, key: SecretRef | None, context: PluginContext) -> Seals:
@@ -34,26 +36,29 @@ class Seals:
             return cls(OwnKey((await context.key("seal")).hex()))
         return cls(await context.secrets.bind(key))
 
-    def seal(self, content: Content) -> str:
+    async def seal(self, content: Content) -> str:
         """Return the ticket. Raises ValueError where the caller's claims make it too long."""
-        return self._seals()[0].seal(content)
+        return (await self._seals())[0].seal(content)
 
-    def open(self, ticket: str) -> Content | None:
+    async def open(self, ticket: str) -> Content | None:
         """Return what a ticket says, None for what no key here has sealed."""
-        opened = (seal.open(ticket) for seal in self._seals())
+        opened = (seal.open(ticket) for seal in await self._seals())
         return next((content for content in opened if content is not None), None)
 
-    def _seals(self) -> tuple[Seal, ...]:
-        if self._key.version != self._version:
-            made = _seal(self._key.current)  # raises for as long as the store has taken it back
-            self._version, self._made = self._key.version, (made, self._made[0])
+    async def _seals(self) -> tuple[Seal, ...]:
+        """Return the seals, made when the first ticket comes or the key changes."""
+        version = self._key.version
+        if not self._made or version != self._version:
+            await asyncio.to_thread(load)
+            key = self._key.current  # raises for as long as the store has taken it back
+            _check(key)
+            self._version, self._made = version, (Seal(key.encode()), *self._made[:1])
         return self._made
 
 
-def _seal(key: str) -> Seal:
+def _check(key: str) -> None:
     if len(key) < SHORTEST:
         raise ConfigError(
             f"the key of tickets has {len(key)} characters, and needs {SHORTEST}",
             hint="openssl rand -hex 32 makes one",
         )
-    return Seal(key.encode())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -35,12 +37,22 @@ class VerifyingKey:
     key: PublicKey
 
 
+def load() -> None:
+    """Import what verifies, which takes 60 ms: on a thread, where a loop runs."""
+    import_module("joserfc.jws")
+    from joserfc.errors import SecurityWarning
+
+    # Of the two names of one signature (RFC 9864, 2.2) issuers still use the older one.
+    warnings.filterwarnings("ignore", "EdDSA is deprecated", SecurityWarning)
+
+
 def keys_of(text: bytes) -> tuple[VerifyingKey, ...]:
     """Return the keys of a JWKS that may verify; others are left out.
 
     That is a key for another use, of another type, too short, or one whose private half was published.
     Raises ValueError for what is no JWKS, and for one of more than MOST_KEYS keys.
     """
+    load()
     try:
         found = json.loads(text)
         listed = found["keys"]
@@ -53,6 +65,7 @@ def keys_of(text: bytes) -> tuple[VerifyingKey, ...]:
 
 def key_of(pem: str) -> VerifyingKey:
     """Return a public key in PEM. Raises ValueError for what is none that may verify."""
+    load()
     for kind in ("RSA", "EC", "OKP"):
         found = _of_pem(pem, kind)
         if found is not None and found.key.is_private:

@@ -64,6 +64,8 @@ class KeySet:
         self._succeeded: float | None = None
         self._asked = -FLOOR
         self._reason = "the keys were not fetched yet"
+        self._never_asked = True
+        self._fetching_first = False
         self._tasks = Tasks()
         self._flight: asyncio.Task[None] | None = None
 
@@ -73,10 +75,11 @@ class KeySet:
     def find(self, kid: str | None, algorithm: str) -> VerifyingKey | None:
         """Return the key of that name which may verify by that algorithm, None where there is none.
 
-        Without a name it is the only key for the algorithm. Raises Unavailable, `keys_unavailable`,
+        Without a name it is the only key for the algorithm. While the keys are fetched for the very
+        first time none is there, and `learn` waits for them. Raises Unavailable, `keys_unavailable`,
         where no keys are known or all are too old.
         """
-        if self._succeeded is None:
+        if self._succeeded is None and not self._fetching_first:
             raise Unavailable(self._reason, code="keys_unavailable")
         fit = [key for key in self._keys if algorithm in key.algorithms]
         if kid is not None:
@@ -100,6 +103,8 @@ class KeySet:
     async def fetch(self) -> None:
         """Fetch the keys now; whoever comes meanwhile waits for the same flight."""
         if self._flight is None:
+            self._fetching_first = self._never_asked
+            self._never_asked = False
             self._flight = self._tasks.spawn(
                 self._fly(), name=f"keys of {self._url or self._issuer}"
             )
@@ -125,7 +130,7 @@ class KeySet:
     async def _fly(self) -> None:
         self._asked = self._now()
         try:
-            keys = keys_of(await self._answer(await self._where()))
+            keys = await asyncio.to_thread(keys_of, await self._answer(await self._where()))
             if not keys:
                 raise ValueError("it has no key that may verify")  # noqa: TRY301
         except (ClientError, TimeoutError, OSError, ValueError) as error:
@@ -134,6 +139,7 @@ class KeySet:
             self._arrived(keys)
         finally:
             self._flight = None
+            self._fetching_first = False
 
     async def _where(self) -> str:
         """Return the address of the keys, by the issuer's own word where nobody else said it."""

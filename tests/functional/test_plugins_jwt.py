@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -181,3 +182,32 @@ async def test_without_an_audience_nothing_is_loaded(
             services: {{echo: "{upstream.url}"}}
             """
         )
+
+
+async def test_what_comes_before_the_first_keys_waits_for_them(
+    gateway: MakeGateway, upstream: RecordingUpstream
+) -> None:
+    async def slowly(_: web.Request) -> web.Response:
+        await asyncio.sleep(0.5)
+        return web.Response(text=jwks(rsa(), use="sig"))
+
+    app = web.Application()
+    app.router.add_get("/keys", slowly)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    keys = f"http://127.0.0.1:{runner.addresses[0][1]}/keys"
+    try:
+        began = time.perf_counter()
+        running = await gateway(
+            f"""
+            version: 1
+            plugins: [{{jwt: {{issuer: "{ISSUER}", audience: brain, jwks_uri: "{keys}"}}}}]
+            services: {{echo: "{upstream.url}"}}
+            """
+        )
+        assert time.perf_counter() - began < 0.45, "a start does not wait for keys"
+        asked = [running.get("/api/brain/echo/x", bearer(fresh())) for _ in range(5)]
+        assert [reply.status for reply in await asyncio.gather(*asked)] == [200] * 5
+    finally:
+        await runner.cleanup()
