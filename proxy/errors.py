@@ -96,7 +96,8 @@ class Unauthenticated(GatewayError):
 
     `code` may be one that the table does not have; it answers 401 whatever it is. `answer` is sent in
     place of the problem body where nobody else knows the caller: what a service that was asked has to
-    say itself, such as a redirect to its login.
+    say itself, such as a redirect to its login. `challenge` stands for the authenticator's own in
+    `WWW-Authenticate`, where a scheme says there what was wrong.
     """
 
     def __init__(
@@ -106,12 +107,14 @@ class Unauthenticated(GatewayError):
         *,
         log: str = "",
         answer: Answer | None = None,
+        challenge: str | None = None,
     ) -> None:
         meaning = CODES.get(code, CODES["credentials_invalid"])
         if meaning.status != HTTPStatus.UNAUTHORIZED:
             meaning = replace(meaning, status=int(HTTPStatus.UNAUTHORIZED), side=Side.CLIENT)
         super().__init__(_named(code), detail, log=log, meaning=meaning)
         self.answer = answer
+        self.challenge = challenge
 
 
 _NAMED = re.compile(r"[a-z][a-z0-9_]{0,63}")

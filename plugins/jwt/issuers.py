@@ -62,14 +62,15 @@ class Issuer:
         return rules_of(options, leeway)
 
     @staticmethod
-    def told(options: Mapping[str, Any]) -> str:
-        """Say in a line what an issuer's options mean."""
+    def told(options: Mapping[str, Any]) -> list[str]:
+        """Say in lines what an issuer's options mean."""
         audience = options["audience"]
         names = [audience] if isinstance(audience, str) else audience
-        return (
+        first = (
             f"takes tokens of {options['issuer']} for {' or '.join(names)}, "
             f"signed ({', '.join(algorithms_of(options))}) by {_keys_told(options)}"
         )
+        return [first, *rules_of(options, 0.0).told()]
 
     async def first(self) -> None:
         """Fetch the keys for the first time, where they are fetched and were not yet."""

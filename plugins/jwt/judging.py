@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from plugins.jwt.parts import invalid
-from proxy import Principal, Unauthenticated
+from plugins.jwt.parts import invalid, refused
+from proxy import Principal
 
 Claims = Mapping[str, Any]
 
@@ -37,11 +37,11 @@ class Rules:
         if ends is None:
             raise invalid("it never expires")
         if now >= ends + self.leeway:
-            raise Unauthenticated("token_expired", log="the token has expired")
+            raise refused("token_expired", "the token has expired")
         for name in ("nbf", "iat"):
             begins = _moment(claims, name)
             if begins is not None and now < begins - self.leeway:
-                raise Unauthenticated("token_not_yet_valid", log=f"{name} is in the future")
+                raise refused("token_not_yet_valid", f"{name} is in the future")
         self._judge_purpose(claims)
         return ends
 
@@ -49,14 +49,24 @@ class Rules:
         given = claims.get("aud")
         audience = [given] if isinstance(given, str) else given
         if not isinstance(audience, list) or not all(isinstance(one, str) for one in audience):
-            raise Unauthenticated("token_audience_wrong", log="the token is for nobody")
+            raise refused("token_audience_wrong", "the token is for nobody")
         if self.audience.isdisjoint(audience):
-            raise Unauthenticated("token_audience_wrong", log="the token is for somebody else")
+            raise refused("token_audience_wrong", "the token is for somebody else")
         if self.clients and claims.get("azp", claims.get("client_id")) not in self.clients:
             raise invalid("it was given to a client that is not listed")
         for name in self.required:
             if claims.get(name) in (None, "", []):
                 raise invalid(f"it lacks the claim '{name}'")
+
+    def told(self) -> list[str]:
+        """Say in lines whom it makes of a token, and which ones it refuses."""
+        meanings = (f"{meaning} {' or '.join(names)}" for meaning, names in self.names.items())
+        said = [f"reads in its claims: {', '.join(meanings)}"]
+        if self.clients:
+            said.append(f"takes those alone that were given to {' or '.join(sorted(self.clients))}")
+        if self.required:
+            said.append(f"takes those alone that have {', '.join(self.required)}")
+        return said
 
     def principal(self, claims: Claims, by: str) -> Principal:
         """Return who is meant. Raises ValueError where a claim is of another kind than it must be."""
@@ -76,10 +86,11 @@ class Rules:
     def _text(self, claims: Claims, meaning: str) -> str | None:
         for name in self.names[meaning]:
             value = claims.get(name)
-            if value is not None and (not isinstance(value, str) or not value):
+            if value and isinstance(value, str):
+                return value
+            # Issuers write "" for what a person lacks, such as a display name.
+            if value not in (None, ""):
                 raise ValueError(f"its claim '{name}' is no text")
-            if value is not None:
-                return str(value)
         return None
 
     def _words(self, claims: Claims, meaning: str, *, split: bool) -> frozenset[str]:

@@ -137,8 +137,9 @@ SCHEMA: Mapping[str, Any] = {
         "cookie": {
             "type": "string",
             "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$",
-            "description": "Name of a cookie that may hold the token. Default none: a browser sends a "
-            "cookie by itself, so that unsafe methods then need an Origin that cors lists.",
+            "description": "Name of a cookie that may hold the token; two of that name are refused. "
+            "Default none: a browser sends a cookie by itself, so that unsafe methods then need an "
+            "Origin that cors lists.",
         },
         "subprotocol": {
             "type": "boolean",
@@ -164,7 +165,8 @@ SCHEMA: Mapping[str, Any] = {
             "maximum": 1000000,
             "default": 10000,
             "description": "How many verified tokens are remembered, by digest and until they expire or "
-            "their key is gone: about 1 KiB each. Default 10000; 0 verifies each time.",
+            "their key is gone: about 3 KiB each, more where they have many claims. Default "
+            "10000; 0 verifies each time.",
         },
     },
 }

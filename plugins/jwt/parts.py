@@ -17,6 +17,9 @@ _TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt", "application/jwt"})
 _REFUSED = frozenset({"b64", "crit", "enc", "jku", "jwk", "x5c", "x5u", "zip"})
 """Header parameters by which a token would bring its own key, or another way to read it."""
 
+CHALLENGE = 'Bearer realm="brain"'
+_AGAIN = f'{CHALLENGE}, error="invalid_token"'
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -52,7 +55,12 @@ def parts_of(text: str) -> Parts:
 
 def invalid(why: str) -> Unauthenticated:
     """Return the refusal of a token that nobody could mean as it is."""
-    return Unauthenticated("token_invalid", log=f"the token is refused: {why}")
+    return refused("token_invalid", f"the token is refused: {why}")
+
+
+def refused(code: str, why: str) -> Unauthenticated:
+    """Return the refusal of a token (RFC 6750, 3.1). `why` is for the log alone."""
+    return Unauthenticated(code, log=why, challenge=_AGAIN)
 
 
 def _mapping(part: str) -> Mapping[str, Any]:

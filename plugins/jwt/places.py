@@ -33,3 +33,20 @@ def in_subprotocol(request: web.BaseRequest) -> str | None:
     offered = ",".join(request.headers.getall(_PROTOCOLS, ()))
     names = [name.strip() for name in offered.split(",")]
     return names[1] if len(names) > 1 and names[0] == SUBPROTOCOL else None
+
+
+def in_cookie(request: web.BaseRequest, name: str) -> str | None:
+    """Return the token in a cookie, None where there is no such cookie.
+
+    Raises Unauthenticated for several of that name (RFC 6265, 8.6): a page of a neighbouring host can
+    set one for this host too, and would choose as whom its visitor acts.
+    """
+    found = list[str]()
+    for line in request.headers.getall(hdrs.COOKIE, ()):
+        for pair in line.split(";"):
+            key, equals, value = pair.partition("=")
+            if equals and key.strip() == name:
+                found.append(value.strip().strip('"'))
+    if len(found) > 1:
+        raise invalid("several cookies have its name")
+    return found[0] if found else None

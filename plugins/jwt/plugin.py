@@ -13,8 +13,8 @@ from plugins.jwt.checking import check_issuers
 from plugins.jwt.issuers import Issuer, Unknown, Verified
 from plugins.jwt.memory import Known, Memory, digest_of
 from plugins.jwt.options import MOST_LEEWAY, MOST_TOKEN, SCHEMA
-from plugins.jwt.parts import Parts, invalid, parts_of
-from plugins.jwt.places import in_header, in_subprotocol
+from plugins.jwt.parts import CHALLENGE, Parts, invalid, parts_of, refused
+from plugins.jwt.places import in_cookie, in_header, in_subprotocol
 from plugins.jwt.profiles import written_out
 from plugins.jwt.sources import source_of
 from proxy import (
@@ -23,7 +23,6 @@ from proxy import (
     PluginContext,
     Principal,
     Problems,
-    Unauthenticated,
 )
 
 WAIT_FOR_KEYS = 0.1
@@ -97,7 +96,7 @@ class Jwt(Authenticator):
         return "; ".join(reason for reason in reasons if reason) or None
 
     def challenge(self) -> str | None:
-        return 'Bearer realm="brain"'
+        return CHALLENGE
 
     def principal_of(self, claims: Mapping[str, Any]) -> Principal:
         """Return whom claims mean by the names of their issuer, or of the first one."""
@@ -108,7 +107,7 @@ class Jwt(Authenticator):
         sent = "sent on" if exchange.route.forward_token else "kept from the upstream"
         return [
             f"looks for a token in {' or '.join(self._places())}",
-            *(Issuer.told(one) for one in self._listed),
+            *(line for one in self._listed for line in Issuer.told(one)),
             f"a token is {sent}",
         ]
 
@@ -131,9 +130,10 @@ class Jwt(Authenticator):
         if token is not None:
             known = self._known(token)
             return known.principal if isinstance(known, Known) else self._learn(known)
-        if self._cookie is None or self._cookie not in request.cookies:
+        token = None if self._cookie is None else in_cookie(request, self._cookie)
+        if token is None:
             return None
-        known = self._known(request.cookies[self._cookie])
+        known = self._known(token)
         return known.ambient() if isinstance(known, Known) else self._learn(known, ambient=True)
 
     def _known(self, token: str) -> Known | Unknown:
@@ -148,7 +148,7 @@ class Jwt(Authenticator):
     def _verify(self, digest: bytes, parts: Parts) -> Known | Unknown:
         issuer = self._issuers.get(str(parts.claims.get("iss")))
         if issuer is None:
-            raise Unauthenticated("token_issuer_unknown", log="no listed issuer made the token")
+            raise refused("token_issuer_unknown", "no listed issuer made the token")
         verified = issuer.verify(parts, self._now())
         if isinstance(verified, Verified):
             known = Known(verified.principal, verified.ends, issuer.source, verified.version)

@@ -5,17 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from proxy import ConfigError, KeySet, PluginContext, Unavailable, VerifyingKey, key_of
-
-if TYPE_CHECKING:
-    from joserfc.jwk import OctKey
-
-    from proxy import BoundSecret
-
-SHORTEST_SECRET = 32
-"""Bytes (RFC 7518, 3.2): a key as long as what HS256 makes."""
+from plugins.jwt.shared import Shared
+from proxy import ConfigError, KeySet, PluginContext, VerifyingKey, key_of
 
 LOOK_EVERY = 5.0
 """Seconds between two looks at a key file."""
@@ -99,41 +92,6 @@ class Local:
         return self._reason
 
 
-class Shared:
-    """A secret that the issuer and the gateway both know."""
-
-    def __init__(self, secret: BoundSecret) -> None:
-        self._secret = secret
-        self._made: tuple[int, OctKey] | None = None
-
-    async def first(self) -> None:
-        """Take the secret for the first time. Raises ConfigError where it is too short."""
-        self._made = await asyncio.to_thread(self._make)
-
-    def _make(self) -> tuple[int, OctKey]:
-        return self._secret.version, _oct(self._secret.current)
-
-    @property
-    def version(self) -> int:
-        return self._secret.version
-
-    def find(self, kid: str | None, algorithm: str) -> Any:
-        if algorithm != "HS256":
-            return None
-        if self._made is None or self._made[0] != self._secret.version:
-            self._made = self._make()
-        return self._made[1]
-
-    async def learn(self) -> bool:
-        return False
-
-    def trouble(self) -> str | None:
-        try:
-            return None if self._secret.current else "the secret is empty"
-        except Unavailable as away:
-            return str(away)
-
-
 async def source_of(issuer: Mapping[str, Any], context: PluginContext) -> Source:
     """Return the keys of an issuer's options; those that are fetched are shared and kept fresh.
 
@@ -141,8 +99,9 @@ async def source_of(issuer: Mapping[str, Any], context: PluginContext) -> Source
     60 ms, and 10 MiB, which an issuer whose keys never come does not cost.
     """
     if "secret" in issuer:
-        shared = Shared(await context.secrets.bind(issuer["secret"]))
-        await shared.first()
+        shared = Shared(issuer["secret"], context)
+        if not await shared.bind():
+            context.spawn(shared.bind_later, name=f"secret of {issuer['issuer']}", restart=True)
         return shared
     if "key" in issuer:
         return Local(await asyncio.to_thread(key_of, issuer["key"]))
@@ -164,15 +123,3 @@ def _read(path: str) -> str:
 
 def _said(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
-
-
-def _oct(secret: str) -> OctKey:
-    from joserfc import jws as jws
-    from joserfc.jwk import OctKey
-
-    if len(secret.encode()) < SHORTEST_SECRET:
-        raise ConfigError(
-            f"the secret of an issuer has under {SHORTEST_SECRET} bytes: tokens could be guessed",
-            hint="openssl rand -hex 32 makes one",
-        )
-    return OctKey.import_key(secret)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import Callable
+from math import inf
 from random import uniform
 from typing import TYPE_CHECKING
 
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("brain.keys")
 
 FRESH = 600.0
-"""Seconds after which keys are fetched again, less a random tenth."""
+"""Seconds after which keys are fetched again, less a random tenth; sooner where the answer says so."""
+
+FRESH_LEAST = 60.0
+"""Seconds for which they are kept in any case."""
 
 FLOOR = 30.0
 """Seconds between two fetches for keys that nobody knows: callers choose what they call a key."""
@@ -34,6 +39,7 @@ LONGEST = 256 * 1024
 """Bytes of an answer."""
 
 _RETRY_FIRST, _RETRY_MOST = 2.0, 60.0
+_MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})", re.IGNORECASE)
 _DISCOVERY = "/.well-known/openid-configuration"
 
 
@@ -62,9 +68,10 @@ class KeySet:
         self._now = now
         self._keys: tuple[VerifyingKey, ...] = ()
         self._succeeded: float | None = None
-        self._asked = -FLOOR
-        self._reason = "the keys were not fetched yet"
-        self._never_asked = True
+        self._asked = -inf
+        self._fresh = FRESH
+        self._pause = 0.0
+        self._reason = f"the keys of {issuer or url} were not fetched yet"
         self._fetching_first = False
         self._tasks = Tasks()
         self._flight: asyncio.Task[None] | None = None
@@ -103,8 +110,7 @@ class KeySet:
     async def fetch(self) -> None:
         """Fetch the keys now; whoever comes meanwhile waits for the same flight."""
         if self._flight is None:
-            self._fetching_first = self._never_asked
-            self._never_asked = False
+            self._fetching_first = self._asked == -inf
             self._flight = self._tasks.spawn(
                 self._fly(), name=f"keys of {self._url or self._issuer}"
             )
@@ -113,12 +119,13 @@ class KeySet:
 
     async def keep(self) -> None:
         """Renew the keys for ever: a background task (`context.spawn`). Several share one flight."""
-        pause = _RETRY_FIRST
+        share = uniform(0.9, 1.0)  # noqa: S311
         while True:
-            good = self._succeeded is not None and self._asked <= self._succeeded
-            pause = _RETRY_FIRST if good else min(pause * 2, _RETRY_MOST)
-            await asyncio.sleep((FRESH if good else pause) * uniform(0.9, 1.0))  # noqa: S311
-            if self._now() - self._asked >= pause:
+            rest = self._asked + (self._pause or self._fresh) * share - self._now()
+            if rest > 0:
+                # Somebody else may ask meanwhile, and get no keys.
+                await asyncio.sleep(min(rest, _RETRY_MOST))
+            else:
                 await self.fetch()
 
     def close(self) -> None:
@@ -130,12 +137,15 @@ class KeySet:
     async def _fly(self) -> None:
         self._asked = self._now()
         try:
-            keys = await asyncio.to_thread(keys_of, await self._answer(await self._where()))
+            text, fresh = await self._answer(await self._where())
+            # A hundred keys take as many requests' time.
+            keys = await asyncio.to_thread(keys_of, text)
             if not keys:
                 raise ValueError("it has no key that may verify")  # noqa: TRY301
         except (ClientError, TimeoutError, OSError, ValueError) as error:
             self._failed(str(error) or type(error).__name__)
         else:
+            self._fresh = fresh
             self._arrived(keys)
         finally:
             self._flight = None
@@ -146,11 +156,12 @@ class KeySet:
         if self._url is not None:
             return self._url
         if self._found_url is None:
-            text = await self._answer(self._issuer.removesuffix("/") + _DISCOVERY)
+            text, _ = await self._answer(self._issuer.removesuffix("/") + _DISCOVERY)
             self._found_url = _jwks_uri(text, self._issuer)
         return self._found_url
 
-    async def _answer(self, url: str) -> bytes:
+    async def _answer(self, url: str) -> tuple[bytes, float]:
+        """Return what an address says, and for how many seconds it is fresh."""
         async with self._http.get(url, headers={"Accept": "application/json"}) as answer:
             if answer.status != 200:
                 raise ValueError(f"{url} answers {answer.status}")
@@ -160,18 +171,19 @@ class KeySet:
                 size += len(part)
                 if size > LONGEST:
                     raise ValueError(f"{url} answers more than {LONGEST} bytes")
-            return b"".join(parts)
+            return b"".join(parts), _fresh_for(answer.headers.get("Cache-Control", ""))
 
     def _arrived(self, keys: tuple[VerifyingKey, ...]) -> None:
         if self._succeeded is None and self.version:
             log.info("the keys of %s are here again", self._issuer or self._url)
-        self._succeeded = self._now()
+        self._succeeded, self._pause = self._now(), 0.0
         if _told(keys) != _told(self._keys):
             self._keys = keys
             self.version += 1
 
     def _failed(self, reason: str) -> None:
         self._found_url = None
+        self._pause = min(self._pause * 2 or _RETRY_FIRST, _RETRY_MOST)
         self._reason = f"the keys of {self._issuer or self._url} can't be fetched: {reason}"
         log.warning("%s", self._reason)
         if self._succeeded is not None and self._now() - self._succeeded > STALE:
@@ -181,6 +193,11 @@ class KeySet:
 
 def _told(keys: tuple[VerifyingKey, ...]) -> list[tuple[str | None, frozenset[str], str]]:
     return [(key.kid, key.algorithms, key.key.thumbprint()) for key in keys]
+
+
+def _fresh_for(cache_control: str) -> float:
+    found = _MAX_AGE.search(cache_control)
+    return FRESH if found is None else min(max(float(found[1]), FRESH_LEAST), FRESH)
 
 
 def _jwks_uri(text: bytes, issuer: str) -> str:

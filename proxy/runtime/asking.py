@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     Given = Principal | None | Awaitable[Principal | None]
 
 Way = tuple[Held, Authenticator]
+
+_NOTHING: Mapping[str, str | None] = {}
 
 
 def authenticate_link(asked: Sequence[Held], access: Access, inner: Handler) -> Handler:
@@ -76,6 +78,7 @@ async def caller(ways: Sequence[Way], request: Request, given: Given = None) -> 
     GatewayError: a 401 with every challenge, a 503, or `csrf_refused`.
     """
     found: GatewayError | None = None
+    said: dict[str, str | None] = {}
     for held, plugin in ways:
         try:
             if held.unavailable is not None:
@@ -85,6 +88,7 @@ async def caller(ways: Sequence[Way], request: Request, given: Given = None) -> 
             principal = given if given is None or isinstance(given, Principal) else await given
         except Unauthenticated as bad:
             forget_frames(bad)
+            said[held.identity] = bad.challenge
             found = found if isinstance(found, Unauthenticated) else bad
         except Unavailable as away:
             found = found or away.refusal()
@@ -97,7 +101,7 @@ async def caller(ways: Sequence[Way], request: Request, given: Given = None) -> 
                 return principal
         given = None
     if found is not None:
-        raise _challenging(found, ways)
+        raise _challenging(found, ways, said)
     return None
 
 
@@ -126,10 +130,15 @@ async def _raising(error: Exception) -> Principal | None:
     raise error
 
 
-def _challenging(error: GatewayError, ways: Sequence[Way]) -> GatewayError:
-    """Return the error; a 401 says what would let the caller in (RFC 9110, 11.6.1)."""
+def _challenging(
+    error: GatewayError, ways: Sequence[Way], said: Mapping[str, str | None] = _NOTHING
+) -> GatewayError:
+    """Return the error; a 401 says what would let the caller in (RFC 9110, 11.6.1).
+
+    `said` are challenges that say what was wrong, by the identity of those whose own they replace.
+    """
     if error.status == HTTPStatus.UNAUTHORIZED:
-        challenges = [_challenge(held, plugin) for held, plugin in ways]
+        challenges = [said.get(held.identity) or _challenge(held, plugin) for held, plugin in ways]
         given = ", ".join(dict.fromkeys(challenge for challenge in challenges if challenge))
         if given:
             error.headers["WWW-Authenticate"] = given

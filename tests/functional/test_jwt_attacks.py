@@ -95,7 +95,8 @@ class Attacks:
             assert len(word) < 40 or word not in self.log.text, "a token never meets a log"
         found: str = json.loads(reply.body)["code"] if reply.status != 200 else "let in"
         if reply.status == 401:
-            assert reply.header("WWW-Authenticate") == 'Bearer realm="brain"'
+            wrong = "" if found == "credentials_missing" else ', error="invalid_token"'
+            assert reply.header("WWW-Authenticate") == f'Bearer realm="brain"{wrong}'
         return found
 
     async def refused(self, code: str, tokens: Mapping[str, str]) -> None:

@@ -80,7 +80,9 @@ async def test_a_bad_one_is_told_by_its_code(
 ) -> None:
     running = await gateway(by_key(upstream, key_file))
     text = fresh(**claims)
-    assert code(await running.get("/api/brain/echo/x", bearer(text))) == (401, told)
+    reply = await running.get("/api/brain/echo/x", bearer(text))
+    assert code(reply) == (401, told)
+    assert reply.header("WWW-Authenticate") == 'Bearer realm="brain", error="invalid_token"'
     assert upstream.seen == []
     assert text not in caplog.text
 

@@ -243,6 +243,25 @@ async def test_a_cookie_is_read_where_it_is_named_and_is_ambient() -> None:
     assert called.exchange.principal.ambient
 
 
+@pytest.mark.parametrize("other", ["x", "", token(sub="eve"), token()])
+async def test_two_cookies_of_the_name_are_none(other: str) -> None:
+    for cookies in (f"brain={token()}; brain={other}", f"brain={other}; a=b; brain={token()}"):
+        sent = {"Cookie": cookies}
+        called = await call(Frozen, options={**GOOD, "cookie": "brain"}, headers=sent)
+        assert called.answer.error is not None
+        assert called.answer.error.code == "token_invalid"
+
+
+async def test_a_cookie_of_a_longer_name_is_another() -> None:
+    options = {**GOOD, "cookie": "brain"}
+    sent = {"Cookie": f'my-brain=x; brain2=y; Brain=z; brain="{token()}"; "brain"=q'}
+    assert (await call(Frozen, options=options, headers=sent)).reached
+    sent = {"Cookie": f"my-brain={token()}; brain2={token()}; Brain={token()}; brain"}
+    called = await call(Frozen, options=options, headers=sent)
+    assert called.answer.error is not None
+    assert called.answer.error.code == "credentials_missing"
+
+
 async def test_a_websocket_brings_it_as_a_subprotocol() -> None:
     upgrade = {"Upgrade": "websocket", "Sec-WebSocket-Protocol": f"brain.bearer, {token()}, chat"}
     assert (await call(Frozen, options=GOOD, headers=upgrade)).reached
@@ -335,3 +354,17 @@ def test_a_profile_is_written_out_and_the_file_wins(
     whole.pop("jwks_uri", None)
     assert "jwks_uri" not in Jwt.expand({**whole, "key_file": "x"})
     assert Jwt.expand(GOOD) == GOOD
+
+
+async def test_what_it_takes_and_makes_of_it_is_explained() -> None:
+    whole = {"profile": "authentik", "issuer": ISSUER, "audience": ["brain", "portal"]}
+    plugin = make(Jwt, {**Jwt.expand(whole), "clients": ["b", "a"], "required_claims": ["email"]})
+    claims = "subject sub, tenant tenant_id or ak_tenant, roles groups, scopes scope"
+    assert plugin.explain((await call(plugin, optional=True)).exchange) == [
+        "looks for a token in Authorization: Bearer or the WebSocket subprotocol brain.bearer",
+        f"takes tokens of {ISSUER} for brain or portal, signed (RS256) by keys at {ISSUER}jwks/",
+        f"reads in its claims: {claims}, name name or preferred_username",
+        "takes those alone that were given to a or b",
+        "takes those alone that have email",
+        "a token is kept from the upstream",
+    ]
