@@ -66,7 +66,7 @@ class Ticket(Authenticator):
 
     async def setup(self, context: PluginContext) -> None:
         self._context = context
-        self._seals = await Seals.of(self._key, context)
+        self._seals = await Seals.of(self._key, context, self._lifetime, self._now)
         self._used = await context.once(self._store)
         context.serve("POST", "ticket", self._give)
 
@@ -83,7 +83,10 @@ class Ticket(Authenticator):
         principal = await self._context.caller(request, path, self)
         if principal is None:
             raise GatewayError("credentials_missing")
-        content = Content(principal, path, self._now() + self._lifetime, uuid4().hex)
+        asked = request[EXCHANGE].asked_for
+        assert asked is not None
+        expires = self._now() + self._lifetime
+        content = Content(principal, path, asked[0].asks, expires, uuid4().hex)
         try:
             ticket = await self._seals.seal(content)
         except (TypeError, ValueError) as error:
@@ -111,6 +114,9 @@ class Ticket(Authenticator):
             raise Unauthenticated("ticket_invalid", log="not sealed by this gateway")
         if request.method != "GET" or request.raw_path.partition("?")[0] != content.path:
             raise Unauthenticated("ticket_invalid", log="it was given out for another path")
+        # One path may have several routes, by host or header: each asks authenticators of its own.
+        if request[EXCHANGE].route.asks != content.asks:
+            raise Unauthenticated("ticket_invalid", log="others are asked here for the caller")
         left = content.expires - self._now()
         if left <= 0:
             raise Unauthenticated("ticket_expired")
@@ -127,4 +133,6 @@ def _path(body: bytes) -> str:
         given = None
     if not isinstance(given, str) or not given.startswith("/") or set("?#") & set(given):
         raise GatewayError("ticket_question_invalid")
+    if not given.isascii() and any("\ud800" <= letter <= "\udfff" for letter in given):
+        raise GatewayError("ticket_question_invalid")  # half a letter, which no path has
     return given

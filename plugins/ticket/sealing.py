@@ -19,10 +19,14 @@ _HEADER = {"alg": "dir", "enc": "A256GCM"}
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a ticket says; `expires` is in seconds since 1970, `number` is no other ticket's."""
+    """What a ticket says; `expires` is in seconds since 1970, `number` is no other ticket's.
+
+    `asks` names the authenticators of the path's route, one of which has known the caller.
+    """
 
     principal: Principal
     path: str
+    asks: tuple[str, ...]
     expires: float
     number: str
 
@@ -73,6 +77,7 @@ def _plain(content: Content) -> Mapping[str, Any]:
         "roles": sorted(caller.roles),
         "claims": dict(caller.claims),
         "path": content.path,
+        "asks": content.asks,
         "exp": content.expires,
         "jti": content.number,
     }
@@ -87,4 +92,4 @@ def _content(plain: Mapping[str, Any]) -> Content:
         claims=plain["claims"],
         by="ticket",
     )
-    return Content(principal, plain["path"], plain["exp"], plain["jti"])
+    return Content(principal, plain["path"], tuple(plain["asks"]), plain["exp"], plain["jti"])

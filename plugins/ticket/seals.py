@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from plugins.ticket.sealing import Content, Seal, load
@@ -21,20 +22,35 @@ class OwnKey:
 
 
 class Seals:
-    """Follows a key that changes: what the one before has sealed is taken on."""
+    """Follows a key that changes: what the one before has sealed is taken for as long as it lives.
 
-    def __init__(self, key: OwnKey | BoundSecret) -> None:
+    A key may be changed because somebody else has it, who can then seal tickets for anyone.
+    """
+
+    def __init__(
+        self, key: OwnKey | BoundSecret, lifetime: float, now: Callable[[], float]
+    ) -> None:
+        """`lifetime` is that of a ticket, in seconds."""
         _check(key.current)
         self._key = key
+        self._lifetime = lifetime
+        self._now = now
+        self._until = 0.0
         self._version = key.version
         self._made: tuple[Seal, ...] = ()
 
     @classmethod
-    async def of(cls, key: SecretRef | None, context: PluginContext) -> Seals:
+    async def of(
+        cls,
+        key: SecretRef | None,
+        context: PluginContext,
+        lifetime: float,
+        now: Callable[[], float],
+    ) -> Seals:
         """Return those of a secret, else of the gateway's own key. Raises ConfigError, Unavailable."""
         if key is None:
-            return cls(OwnKey((await context.key("seal")).hex()))
-        return cls(await context.secrets.bind(key))
+            return cls(OwnKey((await context.key("seal")).hex()), lifetime, now)
+        return cls(await context.secrets.bind(key), lifetime, now)
 
     async def seal(self, content: Content) -> str:
         """Return the ticket. Raises ValueError where the caller's claims make it too long."""
@@ -47,12 +63,16 @@ class Seals:
 
     async def _seals(self) -> tuple[Seal, ...]:
         """Return the seals, made when the first ticket comes or the key changes."""
+        if not self._made:
+            await asyncio.to_thread(load)
         version = self._key.version
         if not self._made or version != self._version:
-            await asyncio.to_thread(load)
             key = self._key.current  # raises for as long as the store has taken it back
             _check(key)
             self._version, self._made = version, (Seal(key.encode()), *self._made[:1])
+            self._until = self._now() + self._lifetime
+        if len(self._made) > 1 and self._now() >= self._until:
+            self._made = self._made[:1]
         return self._made
 
 

@@ -202,8 +202,9 @@ class PluginContext(ABC):
         """Return who calls, asked by the authenticators of the route that takes a GET of `path`.
 
         All but `besides`, which must be one of them: a page of its own gives out another credential
-        for what the caller may have anyway. None: no credential. Raises GatewayError, as the route
-        would; `ticket_refused` where no route asks `besides` for that path.
+        for what the caller may have anyway. `exchange.asked_for` says to them what they are asked of.
+        None: no credential. Raises GatewayError, as the route would; `ticket_refused` where no route
+        asks `besides` for that path.
         """
 
     @abstractmethod

@@ -40,6 +40,13 @@ class RouteInfo(Protocol):
         """Whether the upstream may see the credential by which the caller was authenticated."""
 
     @property
+    def asks(self) -> tuple[str, ...]:
+        """Who is asked for its callers: the `EntryInfo.scope` of each authenticator, in their order.
+
+        Empty where nobody is.
+        """
+
+    @property
     def destination(self) -> str:
         """Where it forwards to, as text: another text is another server, or another view of it.
 
@@ -211,13 +218,16 @@ class Exchange:
     `path` is the canonical view of the client's path, `prefix` the public prefix by which it came;
     `started` is a `time.perf_counter()` reading, and other times are seconds since then; `sent` and
     `received` count body bytes; `origin_trusted` says that the page behind the request is of an origin
-    that `cors` lists. It holds no reference to the request, nor to anything that holds it:
-    a cycle per request would cost the garbage collector 5-10 % CPU.
+    that `cors` lists; `asked_for` is the route and the raw path of a GET for which a page of the
+    gateway's own asks who calls (`PluginContext.caller`), None elsewhere. It holds no reference to the
+    request, nor to anything that holds it: a cycle per request would cost the garbage collector 5-10 %
+    CPU.
     """
 
     request_id: str = ""
     principal: Principal | None = None
     origin_trusted: bool = False
+    asked_for: tuple[RouteInfo, str] | None = None
     answer: Answer | None = None
     error: GatewayError | None = None
     status: int = 0

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from aiohttp.http import HttpVersion11
 
 from proxy import paths
-from proxy.config.models import Limits, RouteSpec, Timeouts
+from proxy.config.models import Limits, Timeouts
 from proxy.errors import GatewayError
 from proxy.forwarded import client_of
 from proxy.headers import VIA
@@ -22,6 +22,7 @@ from proxy.server.upload import ClientUpload
 
 if TYPE_CHECKING:
     from proxy.plugin.base import Handler
+    from proxy.runtime.route import Route
     from proxy.runtime.router import Candidate, Router
     from proxy.runtime.snapshot import Snapshot
     from proxy.server.protocol import ClientConnection
@@ -130,12 +131,12 @@ def _find(snapshot: Snapshot, request: Request, raw_path: str, path: str, host: 
     return candidate, path, sent_path
 
 
-def spec_for(snapshot: Snapshot, request: Request, path: str) -> RouteSpec | None:
+def route_for(snapshot: Snapshot, request: Request, path: str) -> Route | None:
     """Return the route that a GET of `path` with the other facts of `request` would take, or None."""
     host = request.exchange.client.host
     candidate, _ = snapshot.router.find(paths.canonical(path), "GET", host, request)
     found = candidate or snapshot.fallback
-    return None if found is None else found.route.spec
+    return None if found is None else found.route
 
 
 def method_asked_for(request: Request) -> str:

@@ -41,6 +41,11 @@ RESTART_FIRST = 1.0
 RESTART_MOST = 60.0
 
 
+def scope_of(entry: Entry) -> str:
+    """Return the name of an entry among all entries."""
+    return f"{entry.owner}/{entry.identity}"
+
+
 class Context(PluginContext):
     """Everything made through it is released when its snapshot closes."""
 
@@ -55,7 +60,7 @@ class Context(PluginContext):
         ask: Ask,
         secrets: Secrets,
     ) -> None:
-        place, scope = entry.place, f"{entry.owner}/{entry.identity}"
+        place, scope = entry.place, scope_of(entry)
         self.entry = EntryInfo(entry.identity, entry.plugin, place.file, place.line, scope)
         self.logger = logging.getLogger(f"brain.plugin.{entry.identity}")
         self.deaths: dict[str, str] = {}

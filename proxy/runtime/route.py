@@ -32,6 +32,7 @@ class Route:
     """
 
     __slots__ = (
+        "asks",
         "authorities",
         "base",
         "bounds",
@@ -59,6 +60,7 @@ class Route:
         self.split: Split | None = None
         self.mirror: Mirror | None = None
         self.shaped = False
+        self.asks: tuple[str, ...] = ()
         self.base = upstream.spec.path if base is None else base
         self.moves = self.base != upstream.spec.path
         self.spec = spec
@@ -128,6 +130,7 @@ class NoRoute:
     name = "-"
     service: str | None = None
     forward_token = False
+    asks: tuple[str, ...] = ()
     destination = ""
     destinations: tuple[str, ...] = ("",)
 

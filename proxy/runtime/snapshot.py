@@ -19,9 +19,9 @@ from proxy.plugin.context import GatewayStatus, OwnHandler
 from proxy.plugin.exchange import EXCHANGE
 from proxy.plugin.stages import Stage
 from proxy.runtime.asking import authenticate_link, caller, ways_of
-from proxy.runtime.begin import spec_for
+from proxy.runtime.begin import route_for
 from proxy.runtime.chain import Held, guarded, link, never_raises
-from proxy.runtime.context import Context
+from proxy.runtime.context import Context, scope_of
 from proxy.runtime.fields import RequestRules
 from proxy.runtime.forward import forward
 from proxy.runtime.instances import Instances
@@ -157,11 +157,12 @@ class Snapshot:
         self, request: Request, path: str, besides: Authenticator
     ) -> Principal | None:
         held = self.instances.held
-        spec = spec_for(self, request, path)
-        asked = [] if spec is None else [held[index] for index in spec.authenticators]
+        route = route_for(self, request, path)
+        asked = [] if route is None else [held[index] for index in route.spec.authenticators]
         others = [one for one in asked if one.plugin is not besides]
-        if len(others) == len(asked):
+        if route is None or len(others) == len(asked):
             raise GatewayError("ticket_refused", log=f"'{path}' asks for no ticket")
+        request.exchange.asked_for = route, path
         return await caller(ways_of(others), request)
 
     def _prepare_chains(self, public_pages: Mapping[tuple[str, str], OwnHandler]) -> None:
@@ -185,6 +186,8 @@ class Snapshot:
 
     def _route(self, spec: RouteSpec, upstreams: Sequence[Upstream]) -> Route:
         route = Route(spec, upstreams[spec.upstream], self._chain(spec))
+        entries = self.config.entries
+        route.asks = tuple(scope_of(entries[index]) for index in spec.authenticators)
         if spec.split or spec.mirror is not None:
             shape(route, upstreams, self._shared, self.tasks)
         return route

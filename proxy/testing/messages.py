@@ -60,6 +60,7 @@ class TestRoute:
         self.name = name
         self.service = service
         self.forward_token = forward_token
+        self.asks: tuple[str, ...] = ()
         self._values = dict(values or {})
 
     def path_value(self, name: str, path: str) -> str | None:

@@ -245,3 +245,36 @@ async def test_an_upgrade_may_use_one(running: Gateway, upstream: RecordingUpstr
     reply = await running.get(f"{CHAT}?ticket={ticket}", *upgrade, key)
     assert reply.status == 200  # this upstream refuses to switch, and says so itself
     assert upstream.last.target == "/chat/one"
+
+
+@pytest.mark.parametrize("first", ["host: weak.test", "header: {X-Env: test}"])
+async def test_whom_another_route_of_the_path_let_in_does_not_get_in_here(
+    gateway: MakeGateway, upstream: RecordingUpstream, first: str
+) -> None:
+    running = await gateway(
+        f"""
+        version: 1
+        plugins:
+          - {{use: "{HERE}:Caller"}}
+          - ticket
+        services:
+          agents:
+            upstream: "{upstream.url}"
+            routes:
+              - match: {{path: /chat/one, {first}}}
+                plugins: [{{use: "{HERE}:Other"}}, ticket]
+        """
+    )
+    body = json.dumps({"path": CHAT})
+    lines = ["Host: weak.test", "X-Env: test", "X-Other: kim", f"Content-Length: {len(body)}"]
+    head = "\r\n".join(["POST /api/brain/_ticket HTTP/1.1", *lines])
+    given = await running.ask(f"{head}\r\n\r\n{body}".encode())
+    ticket = json.loads(given.body)["ticket"]
+    assert told(await running.get(f"{CHAT}?ticket={ticket}")) == (401, "ticket_invalid")
+    assert upstream.seen == []
+
+
+async def test_half_a_letter_is_no_path(running: Gateway) -> None:
+    body = b'{"path": "/api/brain/agents/chat/\\ud800"}'
+    reply = await running.get("/api/brain/_ticket", method="POST", body=body)
+    assert told(reply) == (400, "ticket_question_invalid")

@@ -52,6 +52,7 @@ class Route:
 
     name = "crm/contacts"
     destination = "http://crm:8003"
+    asks: tuple[str, ...] = ()
 
     @property
     def destinations(self) -> tuple[str, ...]:
