@@ -113,13 +113,13 @@ class Question:
             yield name
             yield value
         if per_path:
-            yield self._request.method
+            yield self._method()
             yield self._target()
 
     def headers(self) -> CIMultiDict[str]:
         """Return the headers of the GET: what outposts, oauth2-proxy, Traefik's and nginx's know."""
         exchange = self._request[EXCHANGE]
-        client, method, target = exchange.client, self._request.method, self._target()
+        client, method, target = exchange.client, self._method(), self._target()
         headers = CIMultiDict(
             {
                 "X-Forwarded-Method": method,
@@ -148,11 +148,21 @@ class Question:
                 if _is_sendable(value):
                     yield name, value
 
+    def _method(self) -> str:
+        """Return the method of what is asked for: whoever buys a ticket asks for a GET."""
+        return self._request.method if self._request[EXCHANGE].asked_for is None else "GET"
+
     def _target(self) -> str:
-        """Return path and query as the client sent them, less what is another's credential."""
-        raw = self._request.raw_path
-        path = raw.partition("?")[0] if raw.startswith("/") else self._request.rel_url.raw_path
-        query = self._request[EXCHANGE].outgoing.query
+        """Return path and query as the client sent them, less what is another's credential.
+
+        Of whoever buys a ticket it is the path that the ticket will be good for.
+        """
+        raw, exchange = self._request.raw_path, self._request[EXCHANGE]
+        if exchange.asked_for is not None:
+            path, query = exchange.asked_for[1], ""
+        else:
+            path = raw.partition("?")[0] if raw.startswith("/") else self._request.rel_url.raw_path
+            query = exchange.outgoing.query
         target = f"{path}?{query}" if query else path
         return target if target.isascii() else quote(target, _KEPT, errors="surrogateescape")
 

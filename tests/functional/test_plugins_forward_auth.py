@@ -547,3 +547,23 @@ async def test_a_hundred_who_were_asked_about_leave_nothing_to_collect(
     finally:
         gc.enable()
     assert found < 50
+
+
+async def test_who_buys_a_ticket_is_judged_for_the_path_that_it_is_for(
+    gateway: MakeGateway, upstream: RecordingUpstream, auth: AuthService
+) -> None:
+    def judge(seen: Seen) -> bytes:
+        good = "/secret" not in str(seen.header("X-Forwarded-Uri"))
+        return known("kim") if good else said("403 Forbidden")
+
+    auth.answering = judge
+    text = config(upstream, auth, ", cache: 10s, cache_per: path", "      - ticket")
+    running = await gateway(text)
+    own = "Sec-Fetch-Site: same-origin"
+    for path, status in (("/api/brain/app/x", 200), ("/api/brain/app/secret", 403)):
+        body = json.dumps({"path": path}).encode()
+        reply = await running.get("/api/brain/_ticket", KIM, own, method="POST", body=body)
+        assert reply.status == status
+        assert auth.last.header("X-Forwarded-Uri") == path
+        assert auth.last.header("X-Forwarded-Method") == "GET"
+        assert str(auth.last.header("X-Original-URL")).endswith(path)
