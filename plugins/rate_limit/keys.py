@@ -72,7 +72,10 @@ def _by_principal(unknown: KeyOf) -> KeyOf:
         principal = exchange.principal
         if principal is None:
             return unknown(request, exchange)
-        return f"p{principal.by} {principal.subject}"
+        # Of two issuers in one list either may have a caller of this name.
+        issuer = principal.claims.get("iss")
+        told = f"{len(issuer)} {issuer}" if isinstance(issuer, str) else ""
+        return f"p{principal.by} {told} {principal.subject}"
 
     return of_caller
 

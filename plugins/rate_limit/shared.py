@@ -51,7 +51,7 @@ class Shared:
 
     async def take(self, key: str) -> Verdict:
         """Admit a request, or say how long to wait. Raises Unavailable."""
-        given = self._scope + key.encode("utf-8", "surrogateescape")
+        given = self._scope + key.encode("utf-8", "surrogatepass")
         head = f"brain:limit:{{{hashlib.blake2b(given, digest_size=16).hexdigest()}"
         keys = [head + end for end in self._ends]
         wait, *spent = map(float, await self._store.run(SCRIPT, keys, self._args))

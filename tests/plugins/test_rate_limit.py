@@ -161,6 +161,14 @@ async def test_no_subject_spells_a_caller_of_another_authenticator() -> None:
     assert len(keys) == 4
 
 
+async def test_callers_of_two_issuers_with_one_name_are_two() -> None:
+    async with limiting(limits="1/min", key="principal") as (plugin, _):
+        assert await status(plugin, claims={"sub": "a", "iss": "https://one"}) == 200
+        assert await status(plugin, claims={"sub": "a", "iss": "https://two"}) == 200
+        assert await status(plugin, claims={"sub": "a", "iss": "https://one"}) == 429
+        assert await status(plugin, claims={"sub": "https://one a"}) == 200
+
+
 def _exchange(principal: Principal) -> Any:
     class Exchange:
         pass
