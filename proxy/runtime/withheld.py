@@ -67,6 +67,7 @@ def without_token(offered: Sequence[Field]) -> list[Field] | None:
     lower = [name.lower() for name in names]
     if SUBPROTOCOL not in lower:
         return None
-    at = lower.index(SUBPROTOCOL)
-    own = b", ".join(names[:at] + names[at + 2 :])
+    # Also where there are several: none of them is the upstream's.
+    behind = [SUBPROTOCOL in pair for pair in zip([b"", *lower], lower, strict=False)]
+    own = b", ".join(name for name, token in zip(names, behind, strict=True) if not token)
     return [(offered[0][0], own)] if own else []

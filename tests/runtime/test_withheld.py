@@ -83,6 +83,8 @@ def test_cookies_are_known_by_name_or_beginning() -> None:
         ([b"brain.bearer,,tok, chat"], [b"chat"]),
         ([b"chat, brain.bearer, tok"], [b"chat"]),
         ([b"Brain.Bearer, tok"], []),
+        ([b"brain.bearer, tok, chat, brain.bearer, tok"], [b"chat"]),
+        ([b"brain.bearer", b"brain.bearer, tok, chat"], [b"chat"]),
         ([b"chat"], None),
         ([b""], None),
     ],
