@@ -21,10 +21,10 @@ from proxy import (
     EXCHANGE,
     Answer,
     Exchange,
+    GatewayError,
     Handler,
     Plugin,
     PluginContext,
-    Problem,
     Problems,
     Stage,
     Store,
@@ -68,6 +68,7 @@ class RateLimit(Plugin):
         self._now = now
         self._store: Store | None = None
         self._counts = Counts()
+        self._identity = ""
         self._policies: Mapping[str, Policy] = {}
         self._only: Policy | None = None
         self._policy_of: Callable[[Exchange], Policy] = _none_yet
@@ -107,7 +108,8 @@ class RateLimit(Plugin):
             self._store = await context.store(self._option)
         tally = context.share("tally", Tally)
         context.metrics.collector("brain_rate_limit", tally)
-        self._counts = tally.of(context.entry.identity)
+        self._identity = context.entry.identity
+        self._counts = tally.of(self._identity)
         scope = f"{context.entry.scope}:{self._by}"
         self._policies = {
             plan: policy_of(
@@ -144,10 +146,10 @@ class RateLimit(Plugin):
         return told[self._on_store_error]
 
     def explain(self, exchange: Exchange) -> list[str]:
-        where = "in this process" if self._store is None else "in the store that all share"
-        lines = [f"counts by {self._by if isinstance(self._by, str) else self._by.text}, {where}"]
-        for plan, policy in self._policies.items():
-            limits = " and ".join(window.name for window in policy.windows)
+        where = "in this process" if self._option is None else "in the store that all share"
+        lines = [f"counts by {self._by}, {where}"]
+        for plan, windows in self._together().items():
+            limits = _names(windows)
             lines.append(f"plan {plan}: admits {limits}" if plan else f"admits {limits}")
         return lines
 
@@ -165,7 +167,7 @@ class RateLimit(Plugin):
         exchange.on_answer(partial(_mark, alone.told, left))
         if wait:
             self._counts.refused += 1
-            raise _limited(wait)
+            raise self._limited(policy, wait)
         self._counts.admitted += 1
         return handler(request)
 
@@ -182,7 +184,7 @@ class RateLimit(Plugin):
         exchange.on_answer(partial(_mark, policy.told, left))
         if wait:
             self._counts.refused += 1
-            raise _limited(wait)
+            raise self._limited(policy, wait)
         self._counts.admitted += 1
         return await handler(request)
 
@@ -199,9 +201,17 @@ class RateLimit(Plugin):
         request[EXCHANGE].on_answer(partial(_mark, policy.alone.told, left))
         if wait:
             self._counts.refused_alone += 1
-            raise _limited(wait)
+            raise self._limited(policy, wait)
         self._counts.admitted_alone += 1
         return handler(request)
+
+    def _limited(self, policy: Policy, wait: float) -> GatewayError:
+        """Return the refusal: Retry-After (RFC 9110, 10.2.3) in whole seconds, never too early."""
+        return GatewayError(
+            "rate_limited",
+            log=f"'{self._identity}' admits {_names(policy.windows)}, counted by {self._by}",
+            headers={"Retry-After": str(max(1, math.ceil(wait)))},
+        )
 
 
 def _mark(policy: str, left: str, _: Exchange, answer: Answer) -> None:
@@ -209,16 +219,8 @@ def _mark(policy: str, left: str, _: Exchange, answer: Answer) -> None:
     answer.add_header("RateLimit", left)
 
 
-def _limited(wait: float) -> Problem:
-    """Return the refusal: Retry-After (RFC 9110, 10.2.3) in whole seconds, never too early."""
-    seconds = max(1, math.ceil(wait))
-    return Problem(
-        429,
-        "rate_limited",
-        "Too many requests: the limit is reached.",
-        retryable=True,
-        headers={"Retry-After": str(seconds)},
-    )
+def _names(windows: tuple[Window, ...]) -> str:
+    return " and ".join(window.name for window in windows)
 
 
 def _none_yet(_: Exchange) -> Policy:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from proxy.cli.why_text import STAGES
+from proxy.codes import CODES
 from tests.cli.kit import GatewayProcess, brain
 
 FILE = (
@@ -61,6 +63,10 @@ def test_a_failure_is_told_in_sentences(running: GatewayProcess) -> None:
     head, first = table[0].split(), table[1].split()
     assert head[:4] == ["attempt", "target", "connection", "outcome"]
     assert first[:4] == ["1", "http://127.0.0.1:9", "new", "upstream_connect_refused"]
+
+
+def test_every_stage_of_a_code_is_told_in_words() -> None:
+    assert {code.stage for code in CODES.values()} <= STAGES.keys()
 
 
 def test_what_is_not_kept_is_1_and_says_how_much_is(running: GatewayProcess) -> None:

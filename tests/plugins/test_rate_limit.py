@@ -70,6 +70,9 @@ async def test_what_is_above_the_limit_is_refused_with_the_time_to_wait() -> Non
         assert refused.answer.header("Retry-After") == "30"
         problem = json.loads(refused.body)
         assert (problem["code"], problem["retryable"]) == ("rate_limited", True)
+        error = refused.answer.error
+        assert error is not None
+        assert (error.stage, error.log) == ("limit", "'RateLimit' admits 2/m, counted by address")
         clock.now += 29.5
         assert (await call(plugin, answer=UNREACHED)).answer.header("Retry-After") == "1"
         clock.now += 0.6
@@ -299,14 +302,17 @@ async def test_decisions_are_counted_by_policy_and_never_by_key() -> None:
     await shared.close()
 
 
-async def test_what_it_would_do_is_explained() -> None:
-    async with limiting(limits="1/s", plans=PLANS, key="principal") as (plugin, _):
-        lines = plugin.explain((await call(plugin, claims={})).exchange)
-    assert lines == [
+async def test_what_it_would_do_is_explained_without_a_setup() -> None:
+    options: Options = {"limits": "1/s", "plans": PLANS, "key": "principal"}
+    plugin = make(RateLimit, options)
+    exchange = (await call(RateLimit, options={"limits": "1/s", "key": "address"})).exchange
+    assert plugin.explain(exchange) == [
         "counts by principal, in this process",
         "plan free: admits 1/s and free 2/m",
         "plan pro: admits 1/s and pro 100/m and pro 5/s",
     ]
+    shared = make(RateLimit, {**options, "store": {"valkey": "redis://store"}})
+    assert shared.explain(exchange)[0] == "counts by principal, in the store that all share"
 
 
 def test_what_each_worker_keeps_is_told_where_no_store_is_named() -> None:
