@@ -60,6 +60,12 @@ def _check_issuer(at: str, issuer: Mapping[str, Any], problems: Problems) -> Non
             "an issuer's tokens are for many applications, and no audience says which are for this one",
             hint="add audience: NAME, the claim aud of its tokens (Authentik: the client id)",
         )
+    if issuer.get("profile") == "authentik" and not issuer["issuer"].endswith("/"):
+        problems.warn(
+            f"{at}issuer",
+            "the claim iss of Authentik's tokens ends in a slash, and is compared letter by letter",
+            hint=f"write {issuer['issuer']}/",
+        )
     sources = [name for name in _SOURCES if name in issuer]
     if len(sources) > 1:
         problems.add(f"{at}{sources[1]}", f"the keys come from '{sources[0]}' already")

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from plugins.jwt.parts import invalid, refused
-from proxy import Principal
+from proxy import Principal, printable
 
 Claims = Mapping[str, Any]
+
+LONGEST_NAMES = 200
+"""Characters of an audience that the log shows."""
 
 _DEFAULTS: Mapping[str, tuple[str, ...]] = {
     "subject": ("sub",),
@@ -49,9 +52,10 @@ class Rules:
         given = claims.get("aud")
         audience = [given] if isinstance(given, str) else given
         if not isinstance(audience, list) or not all(isinstance(one, str) for one in audience):
-            raise refused("token_audience_wrong", "the token is for nobody")
+            raise refused("token_audience_wrong", "its claim aud names nobody")
         if self.audience.isdisjoint(audience):
-            raise refused("token_audience_wrong", "the token is for somebody else")
+            others = printable(", ".join(audience) or "nobody", LONGEST_NAMES)
+            raise refused("token_audience_wrong", f"the token is for {others}")
         if self.clients and claims.get("azp", claims.get("client_id")) not in self.clients:
             raise invalid("it was given to a client that is not listed")
         for name in self.required:

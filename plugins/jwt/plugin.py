@@ -23,7 +23,12 @@ from proxy import (
     PluginContext,
     Principal,
     Problems,
+    Unauthenticated,
+    printable,
 )
+
+LONGEST_NAME = 200
+"""Characters of a stranger's issuer that the log shows."""
 
 WAIT_FOR_KEYS = 0.1
 """Seconds that a start waits for keys. Tokens that come before them wait by themselves."""
@@ -112,7 +117,8 @@ class Jwt(Authenticator):
         ]
 
     def _places(self) -> list[str]:
-        places = ["Authorization: Bearer"]
+        # Behind a colon or an equals sign an explanation hides what may be a credential.
+        places = ["the header Authorization (Bearer)"]
         if self._subprotocol:
             places.append("the WebSocket subprotocol brain.bearer")
         if self._cookie is not None:
@@ -148,13 +154,26 @@ class Jwt(Authenticator):
     def _verify(self, digest: bytes, parts: Parts) -> Known | Unknown:
         issuer = self._issuers.get(str(parts.claims.get("iss")))
         if issuer is None:
-            raise refused("token_issuer_unknown", "no listed issuer made the token")
+            raise self._unknown(parts.claims.get("iss"))
         verified = issuer.verify(parts, self._now())
         if isinstance(verified, Verified):
             known = Known(verified.principal, verified.ends, issuer.source, verified.version)
             self._memory.keep(digest, known)
             return known
         return Unknown(issuer, digest, parts)
+
+    def _unknown(self, name: object) -> Unauthenticated:
+        """Say in the log whose token it is: a slash at the end is easily left out, here or there."""
+        text = str(name)
+        near = next(
+            (one for one in self._issuers if one.removesuffix("/") == text.removesuffix("/")), None
+        )
+        if near is None:
+            log = f"its iss is '{printable(text, LONGEST_NAME)}', and that issuer is not listed"
+        else:
+            more = "has no slash" if near.endswith("/") else "has a slash"
+            log = f"its iss {more} at the end, unlike the listed issuer '{near}'"
+        return refused("token_issuer_unknown", log)
 
     async def _learn(self, unknown: Unknown, *, ambient: bool = False) -> Principal:
         """Look for a key that has signed the token: its issuer may have a new one."""

@@ -17,6 +17,7 @@ from aiohttp import ClientError
 from proxy.errors import Unavailable
 from proxy.plugin.jwk import VerifyingKey, keys_of
 from proxy.tasks import Tasks
+from proxy.text import printable
 
 if TYPE_CHECKING:
     from proxy.plugin.http import HttpClient
@@ -200,6 +201,10 @@ def _fresh_for(cache_control: str) -> float:
     return FRESH if found is None else min(max(float(found[1]), FRESH_LEAST), FRESH)
 
 
+def _quoted(said: object) -> str:
+    return f"'{printable(said, 200)}'" if isinstance(said, str) else "by no text"
+
+
 def _jwks_uri(text: bytes, issuer: str) -> str:
     """Return where the keys of an issuer are. Raises ValueError where its word is no good."""
     try:
@@ -208,7 +213,9 @@ def _jwks_uri(text: bytes, issuer: str) -> str:
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ValueError("what it says of itself is no OpenID configuration") from None
     if said != issuer:
-        raise ValueError("it says of itself that it is another issuer")
+        raise ValueError(
+            f"it calls itself {_quoted(said)}, which must be the same letter by letter"
+        )
     secure = isinstance(url, str) and url.startswith("https://")
     if not secure and not (issuer.startswith("http://") and str(url).startswith("http://")):
         raise ValueError("its jwks_uri is no https address")

@@ -164,6 +164,17 @@ def test_claims_show_whether_the_caller_may_and_what_the_upstream_is_told(folder
     assert told == Path(__file__).with_name("explain_claims.txt").read_text(encoding="utf-8")
 
 
+def test_where_a_token_is_looked_for_is_not_hidden(folder: Path) -> None:
+    (folder / "jwt.yaml").write_text(
+        "version: 1\n"
+        "plugins: [{jwt: {issuer: 'https://sso.example.com/', audience: brain, cookie: door}}]\n"
+        "services: {crm: 'http://crm:8003'}\n"
+    )
+    said = run("GET", "/api/brain/crm/x", "jwt.yaml").stdout
+    assert "the header Authorization (Bearer) or the WebSocket subprotocol brain.bearer" in said
+    assert "the cookie door" in said
+
+
 def test_claims_come_from_stdin_too() -> None:
     found = run("GET", "/api/shop", "--claims", "-", "--json", given='{"sub": "ada"}')
     assert json.loads(found.stdout)["caller"]["subject"] == "ada"

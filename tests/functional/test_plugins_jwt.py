@@ -14,6 +14,7 @@ from aiohttp.test_utils import unused_port
 
 from proxy.config.load import InvalidConfig
 from tests.functional.conftest import MakeGateway
+from tests.functional.keykit import KeyServer
 from tests.functional.kit import RecordingUpstream, Reply
 from tests.plugins.tokens import ISSUER, jwks, pem, rsa, token
 
@@ -153,6 +154,26 @@ def says(text: str) -> Callable[[web.Request], Awaitable[web.Response]]:
         return web.Response(text=text)
 
     return handler
+
+
+async def test_an_issuer_that_calls_itself_another_is_told_by_both_names(
+    gateway: MakeGateway, upstream: RecordingUpstream
+) -> None:
+    issuer = KeyServer(rsa())
+    await issuer.start()
+    name = issuer.issuer.removesuffix("/")
+    try:
+        running = await gateway(
+            f"""
+            version: 1
+            plugins: [{{jwt: {{issuer: "{name}", audience: brain}}}}]
+            services: {{echo: "{upstream.url}"}}
+            """
+        )
+        ready = (await running.admin("/ready")).body.decode()
+    finally:
+        await issuer.stop()
+    assert f"the keys of {name} can't be fetched: it calls itself '{name}/'" in ready
 
 
 async def test_a_profile_is_shown_written_out(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from joserfc.jwk import ECKey, OKPKey
+from plugin_kit import Found, Kit
 
 from plugins.jwt import Jwt
 from proxy.testing import UNREACHED, OptionsError, call, make, running
@@ -85,6 +86,29 @@ async def test_the_scheme_is_read_in_any_case(scheme: str) -> None:
 async def test_claims_are_judged(options: dict[str, Any], sent: str) -> None:
     payload = json.dumps(claims(**options)).encode()
     assert await told(signed({"alg": "RS256", "typ": "JWT"}, payload, rsa())) == sent
+
+
+@pytest.mark.parametrize(
+    ("options", "log"),
+    [
+        ({"aud": ["other", "x"]}, "the token is for other, x"),
+        ({"aud": []}, "the token is for nobody"),
+        (
+            {"iss": ISSUER[:-1]},
+            f"its iss has no slash at the end, unlike the listed issuer '{ISSUER}'",
+        ),
+        ({"iss": "https://x/\n"}, "its iss is 'https://x/\\n', and that issuer is not listed"),
+    ],
+)
+async def test_the_log_says_whose_the_token_is_and_for_whom(
+    options: dict[str, Any], log: str
+) -> None:
+    text = signed({"alg": "RS256"}, json.dumps(claims(**options)).encode(), rsa())
+    called = await call(Frozen, options=GOOD, headers={"Authorization": f"Bearer {text}"})
+    error = called.answer.error
+    assert error is not None
+    assert error.log == log
+    assert log not in called.body.decode()
 
 
 def resigned(header: dict[str, Any]) -> str:
@@ -333,6 +357,13 @@ def test_options_that_could_let_in_anybody_are_refused(
     assert option in refused.value.problems
 
 
+def test_an_issuer_of_authentik_without_its_slash_is_a_warning(kit: Kit) -> None:
+    found = Found()
+    options = {"issuer": ISSUER.removesuffix("/"), "audience": "brain", "profile": "authentik"}
+    kit.make(Jwt, options).check(found)
+    assert (list(found.errors), list(found.warnings)) == ([], ["issuer"])
+
+
 @pytest.mark.parametrize(
     ("given", "keys", "tenant"),
     [
@@ -361,7 +392,7 @@ async def test_what_it_takes_and_makes_of_it_is_explained() -> None:
     plugin = make(Jwt, {**Jwt.expand(whole), "clients": ["b", "a"], "required_claims": ["email"]})
     claims = "subject sub, tenant tenant_id or ak_tenant, roles groups, scopes scope"
     assert plugin.explain((await call(plugin, optional=True)).exchange) == [
-        "looks for a token in Authorization: Bearer or the WebSocket subprotocol brain.bearer",
+        "looks for a token in the header Authorization (Bearer) or the WebSocket subprotocol brain.bearer",
         f"takes tokens of {ISSUER} for brain or portal, signed (RS256) by keys at {ISSUER}jwks/",
         f"reads in its claims: {claims}, name name or preferred_username",
         "takes those alone that were given to a or b",
