@@ -81,8 +81,6 @@ class Ticket(Authenticator):
     async def _give(self, request: web.BaseRequest) -> Answer:
         path = _path(await request[EXCHANGE].outgoing.read(MAX_QUESTION))
         principal = await self._context.caller(request, path, self)
-        if principal is None:
-            raise GatewayError("credentials_missing")
         asked = request[EXCHANGE].asked_for
         assert asked is not None
         expires = self._now() + self._lifetime
@@ -112,7 +110,9 @@ class Ticket(Authenticator):
         content = await self._seals.open(given[0])
         if content is None:
             raise Unauthenticated("ticket_invalid", log="not sealed by this gateway")
-        if request.method != "GET" or request.raw_path.partition("?")[0] != content.path:
+        if request.method != "GET":
+            raise Unauthenticated("ticket_invalid", log="a ticket is good for GET alone")
+        if request.raw_path.partition("?")[0] != content.path:
             raise Unauthenticated("ticket_invalid", log="it was given out for another path")
         # One path may have several routes, by host or header: each asks authenticators of its own.
         if request[EXCHANGE].route.asks != content.asks:

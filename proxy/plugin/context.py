@@ -198,13 +198,13 @@ class PluginContext(ABC):
     @abstractmethod
     async def caller(
         self, request: web.BaseRequest, path: str, besides: Authenticator
-    ) -> Principal | None:
+    ) -> Principal:
         """Return who calls, asked by the authenticators of the route that takes a GET of `path`.
 
         All but `besides`, which must be one of them: a page of its own gives out another credential
         for what the caller may have anyway. `exchange.asked_for` says to them what they are asked of.
-        None: no credential. Raises GatewayError, as the route would; `ticket_refused` where no route
-        asks `besides` for that path.
+        Raises GatewayError, as the route would: a 401 with its challenges where there is no credential;
+        `ticket_refused` where no route asks `besides` for that path.
         """
 
     @abstractmethod

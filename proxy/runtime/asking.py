@@ -105,6 +105,14 @@ async def caller(ways: Sequence[Way], request: Request, given: Given = None) -> 
     return None
 
 
+async def known_caller(ways: Sequence[Way], request: Request) -> Principal:
+    """Return who calls. Raises as `caller` does, and a 401 with every challenge for no credential."""
+    principal = await caller(ways, request)
+    if principal is None:
+        raise _challenging(_missing(ways), ways)
+    return principal
+
+
 async def _stranger(ways: Sequence[Way], request: Request) -> GatewayError:
     """Return what a caller hears who has no credential: an invitation, where one of them has one."""
     for held, plugin in ways:
@@ -114,7 +122,12 @@ async def _stranger(ways: Sequence[Way], request: Request) -> GatewayError:
             raise _Bug(failure, held.identity) from None
         if invitation is not None:
             return Unauthenticated("credentials_missing", answer=invitation)
-    return GatewayError("credentials_missing")
+    return _missing(ways)
+
+
+def _missing(ways: Sequence[Way]) -> GatewayError:
+    asked = ", ".join(held.identity for held, _ in ways)
+    return GatewayError("credentials_missing", log=f"none that is for {asked}")
 
 
 class _Bug(Exception):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from proxy.server.request import Request
     from proxy.upstream.pool import Upstream
 
-    Ask = Callable[[Request, str, Authenticator], Awaitable[Principal | None]]
+    Ask = Callable[[Request, str, Authenticator], Awaitable[Principal]]
     """Asks who calls, as the route of a path would, all but one of its authenticators."""
 
 T = TypeVar("T")
@@ -107,7 +107,7 @@ class Context(PluginContext):
 
     async def caller(
         self, request: web.BaseRequest, path: str, besides: Authenticator
-    ) -> Principal | None:
+    ) -> Principal:
         """Return who calls, asked by the authenticators of a route."""
         return await self._ask(cast("Request", request), path, besides)
 

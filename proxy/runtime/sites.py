@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxy.errors import GatewayError
+from proxy.text import printable
 
 if TYPE_CHECKING:
     from proxy.server.request import Request
+
+LONGEST_ORIGIN = 200
+"""Characters of an origin that the log shows."""
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that ask for nothing to be done (RFC 9110, 9.2.1)."""
@@ -22,7 +26,13 @@ def check_site(request: Request) -> None:
     if request.method in SAFE and not request.upgrading:
         return
     if not (request.exchange.origin_trusted or _same_origin(request)):
-        raise GatewayError("csrf_refused")
+        origin = request.headers.get("Origin")
+        raise GatewayError(
+            "csrf_refused",
+            log="it says no Origin"
+            if origin is None
+            else f"'cors' does not list the origin '{printable(origin, LONGEST_ORIGIN)}'",
+        )
 
 
 def _same_origin(request: Request) -> bool:

@@ -18,7 +18,7 @@ from proxy.plugin.catalog import Catalog
 from proxy.plugin.context import GatewayStatus, OwnHandler
 from proxy.plugin.exchange import EXCHANGE
 from proxy.plugin.stages import Stage
-from proxy.runtime.asking import authenticate_link, caller, ways_of
+from proxy.runtime.asking import authenticate_link, known_caller, ways_of
 from proxy.runtime.begin import route_for
 from proxy.runtime.chain import Held, guarded, link, never_raises
 from proxy.runtime.context import Context, scope_of
@@ -153,9 +153,7 @@ class Snapshot:
             self.secrets,
         )
 
-    async def _ask_besides(
-        self, request: Request, path: str, besides: Authenticator
-    ) -> Principal | None:
+    async def _ask_besides(self, request: Request, path: str, besides: Authenticator) -> Principal:
         held = self.instances.held
         route = route_for(self, request, path)
         asked = [] if route is None else [held[index] for index in route.spec.authenticators]
@@ -163,7 +161,7 @@ class Snapshot:
         if route is None or len(others) == len(asked):
             raise GatewayError("ticket_refused", log=f"'{path}' asks for no ticket")
         request.exchange.asked_for = route, path
-        return await caller(ways_of(others), request)
+        return await known_caller(ways_of(others), request)
 
     def _prepare_chains(self, public_pages: Mapping[tuple[str, str], OwnHandler]) -> None:
         held = self.instances.held

@@ -114,9 +114,7 @@ def context_of(name: str, shared: Shared, secrets: Secrets) -> Context:
     return Context(entry, shared, {}, pages, _status, gateway, _no_caller, secrets)
 
 
-async def _no_caller(
-    request: web.BaseRequest, path: str, besides: Authenticator
-) -> Principal | None:
+async def _no_caller(request: web.BaseRequest, path: str, besides: Authenticator) -> Principal:
     raise GatewayError("no_route")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 from aiohttp import web
 
 from proxy import Authenticator, Principal
+from proxy.cli.socket_client import ask
 from tests.functional.conftest import MakeGateway
 from tests.functional.kit import Gateway, RecordingUpstream, Reply
 
@@ -82,6 +84,24 @@ async def test_any_other_page_may_not(
     reply = await running.get("/api/brain/echo/", COOKIE, page, method=method, body=b"x")
     assert (reply.status, code_of(reply)) == (403, "csrf_refused")
     assert upstream.seen == []
+
+
+@pytest.mark.parametrize(
+    ("page", "log"),
+    [
+        ("Accept: */*", "it says no Origin"),
+        ("Origin: https://evil.example", "'cors' does not list the origin 'https://evil.example'"),
+    ],
+)
+async def test_the_log_names_the_origin_and_the_answer_does_not(
+    running: Gateway, page: str, log: str
+) -> None:
+    reply = await running.get("/api/brain/echo/", COOKIE, page, method="POST", body=b"x")
+    assert code_of(reply) == "csrf_refused"
+    assert log.encode() not in reply.body
+    control = str(running.host.config.gateway.control)
+    _, found = await asyncio.to_thread(ask, control, "GET", "/recent?last=1")
+    assert found["exchanges"][0]["blame"]["note"] == log
 
 
 async def test_an_upgrade_is_held_to_the_same(running: Gateway) -> None:

@@ -25,6 +25,9 @@ class Caller(Authenticator):
     protects = frozenset({"x-caller"})
     protects_cookies = frozenset({"caller"})
 
+    def challenge(self) -> str:
+        return 'Caller realm="test"'
+
     def authenticate(self, request: web.BaseRequest) -> Principal | None:
         name, cookie = request.headers.get("X-Caller"), request.cookies.get("caller")
         if name == "bad":
@@ -158,7 +161,9 @@ async def test_it_ends(gateway: MakeGateway, upstream: RecordingUpstream) -> Non
 
 async def test_who_the_path_would_not_let_in_gets_none(running: Gateway) -> None:
     other = "/api/brain/agents/other/x"
-    assert told(await ask(running, CHAT)) == (401, "credentials_missing")
+    stranger = await ask(running, CHAT)
+    assert told(stranger) == (401, "credentials_missing")
+    assert stranger.header("WWW-Authenticate") == 'Caller realm="test"'
     assert told(await ask(running, CHAT, "X-Caller: bad")) == (401, "credentials_invalid")
     # A good credential of another route is none of this one's.
     assert told(await ask(running, other, KIM)) == (401, "credentials_missing")
