@@ -50,6 +50,10 @@ class Tasks:
         for task in self._tasks:
             task.cancel()
 
+    def forget(self) -> None:
+        """Call nobody any more: what was told of deaths often holds this, and would be held by it."""
+        self._on_death = None
+
     async def cancel(self) -> None:
         """Cancel all tasks and wait for their ends."""
         tasks = list(self._tasks)

@@ -103,6 +103,7 @@ class Cache(Plugin):
         self._stores = stores
 
     async def close(self) -> None:
+        self._places.clear()  # the chains of their routes hold this
         if self._stores is not None:
             self._stores.leave(self._identity, self._max_size)
 

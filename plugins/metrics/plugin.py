@@ -86,6 +86,7 @@ class Metrics(Plugin):
     async def close(self) -> None:
         if self._collector is not None and self._context is not None:
             self._collector.detach(self._context.status)
+        self._routes.clear()  # their chains hold this
 
     def explain(self, exchange: Exchange) -> list[str]:
         service = exchange.route.service or ""

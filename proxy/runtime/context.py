@@ -9,7 +9,7 @@ from secrets import token_bytes
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from proxy.config.models import Entry, Gateway, ServiceSpec
-from proxy.errors import ConfigError
+from proxy.errors import ConfigError, Unavailable
 from proxy.plugin.context import EntryInfo, GatewayStatus, Metrics, OwnHandler, PluginContext
 from proxy.plugin.once import OnceHere, OnceShared
 from proxy.plugin.stores import TIMEOUT, StoreAddress
@@ -44,6 +44,10 @@ RESTART_MOST = 60.0
 def scope_of(entry: Entry) -> str:
     """Return the name of an entry among all entries."""
     return f"{entry.owner}/{entry.identity}"
+
+
+async def _nobody(_request: Request, _path: str, _besides: Authenticator) -> Principal | None:
+    raise Unavailable("its snapshot is closed")
 
 
 class Context(PluginContext):
@@ -205,6 +209,11 @@ class Context(PluginContext):
         for key in self._keys:
             self._shared.give_back(key)
         self._keys.clear()
+
+    def part(self) -> None:
+        """Let go of the snapshot, which a plugin that keeps this would else keep for ever."""
+        self._ask = _nobody
+        self._tasks.forget()
 
     async def undo(self) -> None:
         """Take back all that was made through this, so that `setup` may begin anew."""

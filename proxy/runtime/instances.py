@@ -142,7 +142,15 @@ class Instances:
                 log.exception("plugin '%s' failed to close", held.identity)
         async for context in in_slices(reversed(self._contexts)):
             context.release()
+            context.part()
         await let_go(self._contexts)
+        # What is frozen is never collected: it has to end by itself, with no cycle in it.
+        self._make_context = _closed
+        self._retries.forget()
+
+
+def _closed(_: Entry) -> Context:
+    raise RuntimeError("it is closed")
 
 
 class _Late(Unavailable):

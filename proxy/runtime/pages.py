@@ -46,6 +46,7 @@ class OwnPages:
 
     def clear(self) -> None:
         """Serve nothing."""
+        self._fold = None
         self._handlers.clear()
         self.found.clear()
 
