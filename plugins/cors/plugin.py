@@ -49,7 +49,8 @@ class Cors(Plugin):
     ) -> None:
         self._origins = Origins(origins)
         self._credentials = credentials
-        self._trusts = not self._origins.all  # "*" names nobody
+        # Who may send no credentials is not trusted with those that browsers send; "*" names nobody.
+        self._trusts = credentials and not self._origins.all
         self._varies = bool(self._origins) and not self._origins.all
         self._known: dict[str, Fields] = {}
         self._library = Library(

@@ -9,7 +9,7 @@ from secrets import token_bytes
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from proxy.config.models import Entry, Gateway, ServiceSpec
-from proxy.errors import ConfigError, Unavailable
+from proxy.errors import ConfigError, GatewayError
 from proxy.plugin.context import EntryInfo, GatewayStatus, Metrics, OwnHandler, PluginContext
 from proxy.plugin.once import OnceHere, OnceShared
 from proxy.plugin.stores import TIMEOUT, StoreAddress
@@ -46,8 +46,8 @@ def scope_of(entry: Entry) -> str:
     return f"{entry.owner}/{entry.identity}"
 
 
-async def _nobody(_request: Request, _path: str, _besides: Authenticator) -> Principal | None:
-    raise Unavailable("its snapshot is closed")
+async def _nobody(_request: Request, _path: str, _besides: Authenticator) -> Principal:
+    raise GatewayError("ticket_refused", log="its snapshot has ended")
 
 
 class Context(PluginContext):

@@ -161,7 +161,25 @@ class Snapshot:
         if route is None or len(others) == len(asked):
             raise GatewayError("ticket_refused", log=f"'{path}' asks for no ticket")
         request.exchange.asked_for = route, path
-        return await known_caller(ways_of(others), request)
+        guards = self._own_guards(route.spec)
+        if not guards:
+            return await known_caller(ways_of(others), request)
+        found: list[Principal] = []
+
+        async def ask(_: web.BaseRequest) -> Answer:
+            found.append(await known_caller(ways_of(others), request))
+            return Answer(status=204)
+
+        answer = await self._fold(guards, guarded("ticket", ask))(request)
+        if not found:
+            raise answer.error or GatewayError("ticket_refused")
+        return found[0]
+
+    def _own_guards(self, spec: RouteSpec) -> list[Held]:
+        """Return what guards a route and not the gateway's own pages, such as a limit of guesses."""
+        held = self.instances.held
+        own = [held[index] for index in spec.chain if index not in self.config.global_chain]
+        return [one for one in own if one.plugin.stage is Stage.GUARD]
 
     def _prepare_chains(self, public_pages: Mapping[tuple[str, str], OwnHandler]) -> None:
         held = self.instances.held

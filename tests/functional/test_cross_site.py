@@ -41,7 +41,7 @@ async def running(gateway: MakeGateway, upstream: RecordingUpstream) -> Gateway:
         f"""
         version: 1
         plugins:
-          - cors: {{origins: ["{APP}", "null", "https://*.example.org"]}}
+          - cors: {{origins: ["{APP}", "https://*.example.org"], credentials: true}}
           - {{use: "tests.functional.test_cross_site:CookieCaller"}}
         services:
           echo: "{upstream.url}"
@@ -134,3 +134,20 @@ async def test_what_no_route_takes_is_told_so_though_a_plugin_around_all_names_t
     assert (reply.status, code_of(reply)) == (404, "no_route")
     await running.get("/api/brain/echo/", COOKIE)
     assert upstream.last.header("X-Who") == "kim"
+
+
+async def test_an_origin_that_may_send_no_credentials_acts_with_none(
+    gateway: MakeGateway, upstream: RecordingUpstream
+) -> None:
+    running = await gateway(
+        f"""
+        version: 1
+        plugins:
+          - cors: {{origins: ["{APP}", "null"]}}
+          - {{use: "tests.functional.test_cross_site:CookieCaller"}}
+        services: {{echo: "{upstream.url}"}}
+        """
+    )
+    for page in (f"Origin: {APP}", "Origin: null"):
+        reply = await running.get("/api/brain/echo/", COOKIE, page, method="POST", body=b"x")
+        assert (reply.status, code_of(reply)) == (403, "csrf_refused")

@@ -283,3 +283,24 @@ async def test_half_a_letter_is_no_path(running: Gateway) -> None:
     body = b'{"path": "/api/brain/agents/chat/\\ud800"}'
     reply = await running.get("/api/brain/_ticket", method="POST", body=body)
     assert told(reply) == (400, "ticket_question_invalid")
+
+
+async def test_guesses_at_the_page_are_limited_as_the_route_limits_them(
+    gateway: MakeGateway, upstream: RecordingUpstream
+) -> None:
+    running = await gateway(
+        f"""
+        version: 1
+        plugins:
+          - {{use: "{HERE}:Caller"}}
+          - ticket
+        services:
+          agents:
+            upstream: "{upstream.url}"
+            plugins: [{{rate-limit: {{key: address, limits: 3/h}}}}]
+        """
+    )
+    codes = [told(await ask(running, CHAT, "X-Caller: bad")) for _ in range(5)]
+    assert codes == [(401, "credentials_invalid")] * 3 + [(429, "rate_limited")] * 2
+    # The limit is one: what was tried here is counted there.
+    assert told(await running.get(CHAT, "X-Caller: bad")) == (429, "rate_limited")

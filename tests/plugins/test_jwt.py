@@ -391,8 +391,9 @@ async def test_what_it_takes_and_makes_of_it_is_explained() -> None:
     whole = {"profile": "authentik", "issuer": ISSUER, "audience": ["brain", "portal"]}
     plugin = make(Jwt, {**Jwt.expand(whole), "clients": ["b", "a"], "required_claims": ["email"]})
     claims = "subject sub, tenant tenant_id or ak_tenant, roles groups, scopes scope"
+    places = "the header Authorization (Bearer) or the WebSocket subprotocol brain.bearer"
     assert plugin.explain((await call(plugin, optional=True)).exchange) == [
-        "looks for a token in the header Authorization (Bearer) or the WebSocket subprotocol brain.bearer",
+        f"looks for a token in {places}",
         f"takes tokens of {ISSUER} for brain or portal, signed (RS256) by keys at {ISSUER}jwks/",
         f"reads in its claims: {claims}, name name or preferred_username",
         "takes those alone that were given to a or b",
