@@ -13,6 +13,7 @@ from proxy.config.work import Work
 
 _OF_CALLER = frozenset({"claims", "principal"})
 _ASK_OR_SKIP = "skip it here, or ask who calls"
+_ASK_OR_REMOVE = "take it out of 'plugins' here, or ask who calls: 'public: false'"
 
 
 def access_of(given: Any, outer: Access) -> Access:
@@ -75,7 +76,8 @@ def check_values(
         for link in links:
             if link.needs_caller:
                 message = f"{what} is public, but plugin '{link.identity}' needs to know who calls"
-                work.report.error(Code.CLAIMS_NEEDED, message, span, _ASK_OR_SKIP)
+                hint = _ASK_OR_REMOVE if link in chain.own else _ASK_OR_SKIP
+                work.report.error(Code.CLAIMS_NEEDED, message, span, hint)
     needed = [
         (name, f"plugin '{link.identity}'")
         for link in links
