@@ -1,4 +1,4 @@
-"""`brain plugin`: begin one, and see which there are."""
+"""`brain plugin`: begin one, and see which there are and what can be set."""
 
 from __future__ import annotations
 
@@ -86,14 +86,38 @@ def reference() -> None:
     click.echo(page(), nl=False)
 
 
+@plugin.command()
+@click.argument("name", required=False)
+@click.option("--file", "files", multiple=True, type=click.Path(), help="For its plugins_dir.")
+def options(name: str | None, files: tuple[str, ...]) -> None:
+    """Print the options of plugin NAME as Markdown; without a name docs/plugins.md."""
+    from proxy.errors import ConfigError
+    from proxy.scaffold.options import of_plugin, page
+
+    if name is None:
+        click.echo(page(catalog_of(())), nl=False)
+        return
+    catalog = catalog_of(_files(files))
+    if name not in catalog:
+        click.echo(f"error: there is no plugin '{name}': brain plugin list", err=True)
+        sys.exit(1)
+    try:
+        click.echo(of_plugin(catalog, name), nl=False)
+    except ConfigError as error:
+        click.echo(f"error: plugin '{name}' can't be used: {error}", err=True)
+        sys.exit(1)
+
+
+def _files(given: tuple[str, ...]) -> tuple[str, ...]:
+    return given or (("routes.yaml",) if Path("routes.yaml").exists() else ())
+
+
 @plugin.command("list")
 @click.argument("files", nargs=-1, type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="One array of objects.")
 def list_(files: tuple[str, ...], as_json: bool) -> None:
     """Show the installed plugins, and those of the plugins_dir of FILES (routes.yaml, if there)."""
-    if not files and Path("routes.yaml").exists():
-        files = ("routes.yaml",)
-    rows = list(_rows(catalog_of(files)))
+    rows = list(_rows(catalog_of(_files(files))))
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:

@@ -12,7 +12,9 @@ import pytest
 
 from proxy import testing
 from proxy.plugin import options
+from proxy.plugin.catalog import Catalog
 from proxy.scaffold import NewPlugin, dropin
+from proxy.scaffold.options import page as options_page
 from proxy.scaffold.reference import reference
 
 ROOT = Path(__file__).parents[2]
@@ -201,6 +203,22 @@ def test_a_broken_drop_in_is_told_and_the_installed_ones_are_listed(tmp_path: Pa
 def test_the_reference_is_made_of_the_docstrings() -> None:
     page = ROOT / "docs" / "plugin-reference.md"
     assert page.read_text() == reference(), "run: brain plugin reference > docs/plugin-reference.md"
+
+
+def test_the_page_of_options_is_what_the_schemas_say() -> None:
+    page = (ROOT / "docs" / "plugins.md").read_text()
+    assert page == options_page(Catalog()), "run: brain plugin options > docs/plugins.md"
+    for row in ('| `leeway` | `"30s"` |', "| `keys.name` | must be there |", "| `claims.tenant` |"):
+        assert row in page
+
+
+def test_options_of_one_plugin_are_printed_also_of_a_folder_of_ones_own(tmp_path: Path) -> None:
+    assert brain(tmp_path, "plugin", "new", "rate-card").returncode == 0
+    (tmp_path / "routes.yaml").write_text("version: 1\nplugins_dir: plugins.d\n")
+    assert "| `value` |" in brain(tmp_path, "plugin", "options", "rate-card").stdout
+    unknown = brain(tmp_path, "plugin", "options", "rate-cart")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "there is no plugin 'rate-cart'" in unknown.stderr
 
 
 def test_the_reference_has_what_authors_need() -> None:
