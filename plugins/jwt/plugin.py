@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from aiohttp import web
@@ -114,7 +114,24 @@ class Jwt(Authenticator):
             f"looks for a token in {' or '.join(self._places())}",
             *(line for one in self._listed for line in Issuer.told(one)),
             f"a token is {sent}",
+            *self._judged(exchange.principal),
         ]
+
+    def _judged(self, caller: Principal | None) -> Iterator[str]:
+        """Yield what a token with these claims would hear, where they are a token's own.
+
+        By hand one writes no times; nobody's signature is known here.
+        """
+        claims = {} if caller is None else caller.claims
+        if not {"iss", "exp"} <= claims.keys():
+            return
+        listed = next((one for one in self._listed if one["issuer"] == claims["iss"]), None)
+        try:
+            if listed is None:
+                raise self._unknown(claims["iss"])
+            Issuer.rules(listed, self._leeway).judge(claims, self._now())
+        except Unauthenticated as bad:
+            yield f"a token with these claims would be refused with 401 {bad.code}: {bad.log}"
 
     def _places(self) -> list[str]:
         # Behind a colon or an equals sign an explanation hides what may be a credential.
@@ -164,10 +181,8 @@ class Jwt(Authenticator):
 
     def _unknown(self, name: object) -> Unauthenticated:
         """Say in the log whose token it is: a slash at the end is easily left out, here or there."""
-        text = str(name)
-        near = next(
-            (one for one in self._issuers if one.removesuffix("/") == text.removesuffix("/")), None
-        )
+        text, names = str(name), [str(one["issuer"]) for one in self._listed]
+        near = next((one for one in names if one.removesuffix("/") == text.removesuffix("/")), None)
         if near is None:
             log = f"its iss is '{printable(text, LONGEST_NAME)}', and that issuer is not listed"
         else:

@@ -111,6 +111,30 @@ async def test_the_log_says_whose_the_token_is_and_for_whom(
     assert log not in called.body.decode()
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, None),
+        ({"exp": NOW - 90}, "token_expired: the token has expired"),
+        ({"aud": "other"}, "token_audience_wrong: the token is for other"),
+        (
+            {"iss": "https://x/"},
+            "token_issuer_unknown: its iss is 'https://x/', and that issuer is not listed",
+        ),
+    ],
+)
+async def test_what_is_wrong_with_a_tokens_claims_is_explained(
+    more: dict[str, Any], said: str | None
+) -> None:
+    exchange = (await call(Frozen, options=GOOD, optional=True)).exchange
+    plugin = make(Frozen, GOOD)
+    exchange.principal = plugin.principal_of(claims(**more))
+    refused = [line.partition("401 ")[2] for line in plugin.explain(exchange) if "401" in line]
+    assert refused == ([] if said is None else [said])
+    exchange.principal = plugin.principal_of({"sub": "ada"})
+    assert not any("401" in line for line in plugin.explain(exchange))
+
+
 def resigned(header: dict[str, Any]) -> str:
     return signed({"alg": "RS256", **header}, json.dumps(claims()).encode(), rsa())
 
