@@ -95,6 +95,9 @@ def _check_algorithms(at: str, issuer: Mapping[str, Any], problems: Problems) ->
 
 def _check_address(option: str, url: str, fetched: bool, problems: Problems) -> None:
     parts = urlsplit(url)
+    if "@" in parts.netloc:
+        # It would stand in the log, and keys are public.
+        problems.add(option, "an issuer's address has no user name and no password")
     if fetched and parts.scheme == "http" and not _is_near(parts.hostname or ""):
         problems.add(
             option,

@@ -56,7 +56,8 @@ class Rules:
         if self.audience.isdisjoint(audience):
             others = printable(", ".join(audience) or "nobody", LONGEST_NAMES)
             raise refused("token_audience_wrong", f"the token is for {others}")
-        if self.clients and claims.get("azp", claims.get("client_id")) not in self.clients:
+        client = claims.get("azp", claims.get("client_id"))
+        if self.clients and not (isinstance(client, str) and client in self.clients):
             raise invalid("it was given to a client that is not listed")
         for name in self.required:
             if claims.get(name) in (None, "", []):

@@ -251,6 +251,8 @@ async def test_clients_and_required_claims_narrow_it() -> None:
     assert await told(token(azp="portal"), options) == ""
     assert await told(token(client_id="portal"), options) == ""
     assert await told(token(azp="other", client_id="portal"), options) == "token_invalid"
+    for odd in (["portal"], [["portal"]], {"portal": 1}, 7, True):
+        assert await told(token(azp=odd), options) == "token_invalid"
     assert await told(token(), options) == "token_invalid"
     assert await told(token(azp="portal", tenant_id=None), options) == "token_invalid"
 
@@ -367,6 +369,8 @@ async def test_what_is_remembered_is_bounded() -> None:
         ({**GOOD, "key": rsa().as_pem(private=True).decode()}, "key"),
         ({**GOOD, "leeway": "6m"}, "leeway"),
         ({**GOOD, "max_token": "1MiB"}, "max_token"),
+        ({**GOOD, "issuer": "https://ada:pass@sso.example.com/"}, "issuer"),
+        ({"issuer": ISSUER, "audience": "b", "jwks_uri": "https://ada@keys.example/"}, "jwks_uri"),
         ({"issuer": "http://sso.example.com/", "audience": "b"}, "issuer"),
         ({"issuer": ISSUER, "audience": "b", "jwks_uri": "http://sso.example.com/"}, "jwks_uri"),
         ({**GOOD, "issuers": [{"issuer": ISSUER, "audience": "x"}]}, "issuers.0.issuer"),
