@@ -165,8 +165,8 @@ SCHEMA: Mapping[str, Any] = {
             "maximum": 1000000,
             "default": 10000,
             "description": "How many verified tokens are remembered, by digest and until they expire or "
-            "their key is gone: about 3 KiB each, more where they have many claims. Default "
-            "10000; 0 verifies each time.",
+            "their key is gone: about 3 KiB each. One that is longer than 1 KiB counts as "
+            "several, one for each KiB. Default 10000; 0 verifies each time.",
         },
     },
 }

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from plugins.jwt.checking import check_issuers
 from plugins.jwt.issuers import Issuer, Unknown, Verified
-from plugins.jwt.memory import Known, Memory, digest_of
+from plugins.jwt.memory import Known, Memory, digest_of, weight_of
 from plugins.jwt.options import MOST_LEEWAY, MOST_TOKEN, SCHEMA
 from plugins.jwt.parts import CHALLENGE, Parts, invalid, parts_of, refused
 from plugins.jwt.places import in_cookie, in_header, in_subprotocol
@@ -174,7 +174,13 @@ class Jwt(Authenticator):
             raise self._unknown(parts.claims.get("iss"))
         verified = issuer.verify(parts, self._now())
         if isinstance(verified, Verified):
-            known = Known(verified.principal, verified.ends, issuer.source, verified.version)
+            known = Known(
+                verified.principal,
+                verified.ends,
+                issuer.source,
+                verified.version,
+                weight_of(parts.text),
+            )
             self._memory.keep(digest, known)
             return known
         return Unknown(issuer, digest, parts)

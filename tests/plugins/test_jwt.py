@@ -357,6 +357,29 @@ async def test_what_is_remembered_is_bounded() -> None:
         assert 5 <= len(plugin._memory) <= 10
 
 
+async def test_long_tokens_count_as_several() -> None:
+    groups = [f"group-{number}" for number in range(240)]
+    async with running(Frozen, {**GOOD, "remember": 20}) as plugin:
+        for number in range(20):
+            long = token(jti=str(number), groups=groups)
+            assert 4096 < len(long) < 5120
+            await call(plugin, headers={"Authorization": f"Bearer {long}"})
+        assert 2 <= len(plugin._memory) <= 4
+
+
+async def test_a_token_that_is_verified_again_and_again_pushes_no_other_out() -> None:
+    Passing.clock, Passing.verified = float(NOW), 0
+    good = {"Authorization": f"Bearer {token()}"}
+    ended = {"Authorization": f"Bearer {token(exp=NOW - 10)}"}  # within the leeway
+    async with running(Passing, {**GOOD, "remember": 10}) as plugin:
+        await call(plugin, headers=good)
+        for _ in range(40):
+            await call(plugin, headers=ended)
+        assert Passing.verified == 41
+        await call(plugin, headers=good)
+        assert Passing.verified == 41
+
+
 @pytest.mark.parametrize(
     ("options", "option"),
     [
