@@ -65,7 +65,6 @@ class KeySet:
         self._http = http
         self._url = url
         self._issuer = issuer
-        self._found_url: str | None = None
         self._now = now
         self._keys: tuple[VerifyingKey, ...] = ()
         self._succeeded: float | None = None
@@ -156,10 +155,9 @@ class KeySet:
         """Return the address of the keys, by the issuer's own word where nobody else said it."""
         if self._url is not None:
             return self._url
-        if self._found_url is None:
-            text, _ = await self._answer(self._issuer.removesuffix("/") + _DISCOVERY)
-            self._found_url = _jwks_uri(text, self._issuer)
-        return self._found_url
+        # It is asked each time: the place that it left may answer on, with keys of before.
+        text, _ = await self._answer(self._issuer.removesuffix("/") + _DISCOVERY)
+        return _jwks_uri(text, self._issuer)
 
     async def _answer(self, url: str) -> tuple[bytes, float]:
         """Return what an address says, and for how many seconds it is fresh."""
@@ -183,7 +181,6 @@ class KeySet:
             self.version += 1
 
     def _failed(self, reason: str) -> None:
-        self._found_url = None
         self._pause = min(self._pause * 2 or _RETRY_FIRST, _RETRY_MOST)
         self._reason = f"the keys of {self._issuer or self._url} can't be fetched: {reason}"
         log.warning("%s", self._reason)
