@@ -11,6 +11,9 @@ from proxy.plugin.base import Authenticator, Plugin
 SUBPROTOCOL = b"brain.bearer"
 """The subprotocol behind which a browser puts a token: WebSocket knows no headers of its own."""
 
+LONGEST_SCHEME = 32
+"""Bytes of an `Authorization` that are looked at: a token behind it need not be copied."""
+
 
 class Withheld:
     """Schemes of `Authorization`, cookies and query parameters that belong to authenticators.
@@ -28,7 +31,7 @@ class Withheld:
 
     def holds(self, authorization: bytes) -> bool:
         """Tell whether an `Authorization` value is a credential of an authenticator's scheme."""
-        scheme = authorization.split(None, 1)[:1]
+        scheme = authorization[:LONGEST_SCHEME].split(None, 1)[:1]
         return bool(scheme) and scheme[0].lower() in self.schemes
 
     def without(self, query: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from proxy import Answer, GatewayError, Handler
 from proxy.runtime import retrying
+from proxy.server.request import Request
 from tests.functional.conftest import MakeGateway
 from tests.functional.faultkit import Backend
 from tests.functional.kit import Gateway, RecordingUpstream, request
@@ -151,3 +152,21 @@ async def test_a_thousand_requests_leave_nothing_to_collect(running: Gateway, ki
         gc.enable()
     assert not ours, f"in cycles: {kinds}"
     assert found < 50, f"in cycles: {found} of {kinds}"
+
+
+async def test_an_idle_connection_keeps_nothing_of_its_last_request(
+    gateway: MakeGateway, upstream: RecordingUpstream
+) -> None:
+    running = await gateway(
+        f'version: 1\nservices: {{echo: {{upstream: "{upstream.url}", public: true}}}}'
+    )
+    gc.collect()
+    gc.disable()
+    try:
+        assert (
+            await running.get("/api/brain/echo/x", "Authorization: Bearer secret")
+        ).status == 200
+        await asyncio.sleep(0.05)
+        assert [one for one in gc.get_objects() if isinstance(one, Request)] == []
+    finally:
+        gc.enable()
