@@ -64,7 +64,7 @@ def _check_issuer(at: str, issuer: Mapping[str, Any], problems: Problems) -> Non
         problems.warn(
             f"{at}issuer",
             "the claim iss of Authentik's tokens ends in a slash, and is compared letter by letter",
-            hint=f"write {issuer['issuer']}/",
+            hint="end it with a slash",
         )
     sources = [name for name in _SOURCES if name in issuer]
     if len(sources) > 1:
