@@ -38,6 +38,7 @@ class Ticket(Authenticator):
     """
 
     schema: ClassVar[Mapping[str, Any]] = SCHEMA
+    follows = True
 
     def __init__(
         self,

@@ -25,6 +25,12 @@ def access_of(given: Any, outer: Access) -> Access:
 
 def check_access(work: Work, what: str, access: Access, chain: Chain, span: Span) -> None:
     """Report a level that nobody guards and that does not say so."""
+    asked = [link for link in chain.links if link.authenticator]
+    if asked and access is not Access.PUBLIC and all(link.follows for link in asked):
+        message = f"{what} asks for nothing but '{asked[0].identity}', and nobody can get that"
+        work.report.error(
+            Code.ACCESS, message, span, "name the authenticator that callers begin with"
+        )
     if chain.authenticators or not chain.sure or access is Access.PUBLIC:
         return
     if access is Access.OPTIONAL:

@@ -18,7 +18,7 @@ from proxy.config.tree import Path, find
 from proxy.config.violations import violations
 from proxy.config.work import Work
 from proxy.errors import ConfigError
-from proxy.plugin.base import Plugin
+from proxy.plugin.base import Authenticator, Plugin
 from proxy.plugin.dropins import DropInError
 from proxy.plugin.options import convert
 from proxy.plugin.stages import Stage
@@ -30,7 +30,8 @@ class Link:
     """One entry as a chain sees it. `names` are the per-request values that its options need.
 
     `needs_caller` is what the plugin says of itself, None where its options tell.
-    `sure` is False where the plugin could not be looked at: then nothing is concluded from it.
+    `follows` says of an authenticator that it lets nobody in where no other stands beside it. `sure` is
+    False where the plugin could not be looked at: then nothing is concluded from it.
     """
 
     index: int
@@ -40,6 +41,7 @@ class Link:
     names: tuple[str, ...] = ()
     sure: bool = True
     needs_caller: bool | None = None
+    follows: bool = False
 
     @property
     def of_caller(self) -> bool:
@@ -82,6 +84,7 @@ class Entries:
             names,
             known.sure,
             made.needs_caller if made else known.needs_caller,
+            isinstance(made, Authenticator) and made.follows,
         )
 
     def _judged(self, entry: Entry, checked: _Checked) -> Entry:

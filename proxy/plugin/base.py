@@ -132,6 +132,10 @@ class Authenticator(Plugin, ABC):
 
     stage = Stage.AUTHENTICATE
 
+    follows: ClassVar[bool] = False
+    """Whether it takes nothing but what callers got by another authenticator of the route, as tickets
+    are: where it stands alone nobody could get in, and the file is refused."""
+
     protects_schemes: frozenset[str] = frozenset()
     """Schemes of `Authorization` (RFC 9110, 11.4) whose credentials are its own, lower case."""
 

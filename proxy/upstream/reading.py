@@ -188,7 +188,9 @@ class AnswerReader(BodyReader):
                 False  # HTTP/1.0 knows no chunks: its framing can't be trusted (RFC 9112, 6.1)
             )
         self._head = head
-        self._informational = None  # it knows the request, whose token an idle connection need not keep
+        self._informational = (
+            None  # it knows the request, whose token an idle connection need not keep
+        )
         if self._head_waiter is not None and not self._head_waiter.done():
             self._head_waiter.set_result(head)
         if head.has_body:

@@ -9,7 +9,8 @@ import pytest
 from aiohttp import web
 
 from proxy.plugin.answer import Answer
-from proxy.plugin.base import Handler, Plugin
+from proxy.plugin.base import Authenticator, Handler, Plugin
+from proxy.plugin.principal import Principal
 from proxy.plugin.stages import Stage
 
 HERE = "tests.config.test_config_callers"
@@ -40,6 +41,15 @@ class Told(Plugin):
 
     def __call__(self, request: web.BaseRequest, handler: Handler) -> Awaitable[Answer]:
         return handler(request)
+
+
+class Follower(Authenticator):
+    """Takes only what another authenticator's callers got."""
+
+    follows = True
+
+    def authenticate(self, request: web.BaseRequest) -> Principal | None:
+        return None
 
 
 def file_of(options: str, public: str = "true") -> str:
@@ -89,3 +99,23 @@ def test_without_plugins_the_shipped_schemas_say_it(write: Any) -> None:
     write.file("routes.yaml", f"{text}  a: {{upstream: http://a, public: true}}\n")
     told = [each.message for each in write.load(run_plugins=False).diagnostics]
     assert not [message for message in told if "identity-headers" in message]
+
+
+FOLLOWER = f"{{use: '{HERE}:Follower', as: follower}}"
+
+
+@pytest.mark.parametrize(
+    ("plugins", "public", "told"),
+    [
+        (f"[{FOLLOWER}]", "false", True),
+        (f"[{FOLLOWER}]", "optional", True),
+        (f"[jwt: {{issuer: x}}, {FOLLOWER}]", "false", False),
+    ],
+)
+def test_what_follows_another_authenticator_stands_not_alone(
+    write: Any, plugins: str, public: str, told: bool
+) -> None:
+    text = f"version: 1\nservices:\n  a: {{upstream: http://a, public: {public}, plugins: {plugins}}}\n"
+    found = [each.message for each in write.text(text).diagnostics]
+    assert bool(found) is told
+    assert all("asks for nothing but 'follower'" in message for message in found)
