@@ -125,6 +125,13 @@ class Provider(Issuer):
             f"--token-max-age={self.lifetime}",
         ]
 
+    async def _code(self, asked: dict[str, str], person: str) -> str:
+        """Ask for the form first, as a browser does."""
+        async with self.http.get(self.told["authorization_endpoint"], params=asked) as page:
+            assert page.status == 200
+            assert '<input type="text" name="sub"' in await page.text()
+        return await super()._code(asked, person)
+
     async def describe(self, person: str, **claims: Any) -> None:
         """Say what the provider knows of a person."""
         async with self.http.put(f"{self.issuer}/users/{person}", json=claims) as answer:

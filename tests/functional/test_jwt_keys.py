@@ -11,12 +11,14 @@ from itertools import pairwise
 
 import pytest
 
-from proxy.plugin.jwks import FLOOR, KeySet
+from proxy.plugin.jwks import FLOOR, LONGEST, KeySet
 from tests.functional import keykit
 from tests.functional.conftest import MakeGateway
+from tests.functional.forgekit import by_hand, claims_of, header_of
 from tests.functional.keykit import Answer, KeyServer, ec, ed25519, ok, rsa, said
 from tests.functional.kit import Gateway, RawClient, RecordingUpstream, request
 from tests.plugins.tokens import part
+from tests.plugins.tokens import rsa as any_rsa
 
 PATH = "/api/brain/crm/contacts"
 ONE, TWO = rsa("one"), rsa("two")
@@ -144,6 +146,21 @@ async def test_a_key_that_was_replaced_under_its_name_is_found(
     assert await told(door, old) == "token_invalid"
 
 
+async def test_a_token_that_names_no_key_is_of_the_only_one(
+    gateway: MakeGateway, upstream: RecordingUpstream, issuer: KeyServer
+) -> None:
+    issuer.keys = [ONE, ec("curve")]
+    door = await gateway(text(upstream, issuer))
+    assert await told(door, issuer.mint(ONE, {"kid": None})) == "let in"
+    assert await told(door, issuer.mint(ec("curve"), {"kid": None})) == "let in"
+    # With several, an issuer must say which (OpenID Connect Core 1.0, 10.1).
+    issuer.keys = [ONE, TWO]
+    other = await gateway(text(upstream, issuer, f', jwks_uri: "{issuer.jwks_uri}"'))
+    for key in issuer.keys:
+        assert await told(other, issuer.mint(key, {"kid": None})) == "token_invalid"
+        assert await told(other, issuer.mint(key)) == "let in"
+
+
 async def test_ten_thousand_unknown_keys_cost_two_fetches(
     gateway: MakeGateway,
     upstream: RecordingUpstream,
@@ -226,14 +243,13 @@ async def test_keys_that_move_to_another_address_are_followed(
 # -- answers that are none
 
 
-HUGE = b" " * (1024 * 1024 + 1)
+HUGE = keykit.jwks([ONE]).encode().ljust(LONGEST + 1)
 PRIVATE = json.dumps({"keys": [TWO.as_dict(private=True)]})
 
 NO_KEYS: dict[str, Answer] = {
     "500": said("500 Internal Server Error", keykit.jwks([ONE])),
     "404": said("404 Not Found"),
     "204": said("204 No Content"),
-    "302": said("302 Found", b"", "Location: http://127.0.0.1:1/jwks"),
     "no JSON": ok("{"),
     "a page": ok("<!doctype html><title>Sign in</title>", "text/html"),
     "a list": ok("[]"),
@@ -261,7 +277,6 @@ NO_KEYS: dict[str, Answer] = {
     "two lengths": said("200 OK", b"{}", "Content-Length: 7"),
     "a header without an end": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000,
     "another protocol": said("101 Switching Protocols", b"", "Upgrade: x"),
-    "UTF-16": ok(keykit.jwks([ONE])[:-1].encode("utf-16")),
     "half letters": ok('{"keys": [{"kty": "RSA", "kid": "\\ud800", "n": "\\ud800", "e": "AQAB"}]}'),
     "a number without an end": ok('{"keys": [' + "9" * 5000 + "]}"),
 }
@@ -288,6 +303,22 @@ async def test_an_answer_without_keys_lets_nobody_in_and_is_got_over(
 
 async def _let_in(door: Gateway, token: str) -> bool:
     return await told(door, token) == "let in"
+
+
+@pytest.mark.parametrize("status", ["301", "302", "303", "307", "308"])
+async def test_keys_are_not_taken_from_where_an_answer_leads(
+    gateway: MakeGateway, upstream: RecordingUpstream, issuer: KeyServer, status: str
+) -> None:
+    elsewhere = KeyServer(ONE, path="/elsewhere/")
+    await elsewhere.start()
+    issuer.answers["jwks"] = said(f"{status} There", b"", f"Location: {elsewhere.jwks_uri}")
+    try:
+        door = await gateway(text(upstream, issuer))
+        assert await told(door, issuer.mint()) == "keys_unavailable"
+        assert issuer.fetches == 1
+        assert elsewhere.asked == []
+    finally:
+        await elsewhere.stop()
 
 
 @pytest.mark.usefixtures("_no_floor", "_impatient")
@@ -325,6 +356,7 @@ def _other_members() -> dict[str, Answer]:
         {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "off the curve"},
         {"kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA"},
         {"kty": "OKP", "crv": "X25519", "x": "AA"},
+        any_rsa("small", 1024).as_dict(private=False),
         {"kty": ["RSA"]},
         TWO.as_dict(private=True),
         None,
@@ -334,10 +366,12 @@ def _other_members() -> dict[str, Answer]:
         "members twice": ok(twice),
         "keys that are none among them": ok(keykit.jwks([ONE], *odd)),
         "in pieces": keykit.slowly(ok(keykit.jwks([ONE])), 0.01),
-        "as much as may be": ok(keykit.jwks([ONE]).ljust(256 * 1024)),
+        "as much as may be": ok(keykit.jwks([ONE]).ljust(LONGEST)),
     }
 
 
+# Warnings are errors here and nowhere else: a short key must not be left out by that alone.
+@pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
 @pytest.mark.parametrize("name", _other_members())
 async def test_an_odd_answer_that_has_the_key_is_taken(
     gateway: MakeGateway, upstream: RecordingUpstream, issuer: KeyServer, name: str
@@ -347,6 +381,8 @@ async def test_an_odd_answer_that_has_the_key_is_taken(
     assert await told(door, issuer.mint()) == "let in"
     # A key whose private half was published is anybody's.
     assert await told(door, issuer.mint(TWO)) == "token_invalid"
+    small = any_rsa("small", 1024)
+    assert await told(door, by_hand(header_of(small), claims_of(issuer), small)) == "token_invalid"
 
 
 def _configurations(issuer: KeyServer) -> dict[str, Answer]:
@@ -370,7 +406,7 @@ def _configurations(issuer: KeyServer) -> dict[str, Answer]:
         "a page": ok("<html>", "text/html"),
         "a redirect": said("302 Found", b"", f"Location: {issuer.jwks_uri}"),
         "hanging": keykit.hang,
-        "huge": ok(HUGE),
+        "huge": ok(json.dumps(good).ljust(LONGEST + 1)),
     }
 
 
