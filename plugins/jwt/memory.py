@@ -80,4 +80,7 @@ def weight_of(token: str) -> int:
 
 def digest_of(token: str) -> bytes:
     """Return the digest of a token."""
-    return sha256(token.encode("utf-8", "surrogateescape")).digest()
+    try:
+        return sha256(token.encode()).digest()
+    except UnicodeEncodeError:  # bytes that are no text: no token, and refused as one
+        return sha256(token.encode("utf-8", "surrogateescape")).digest()

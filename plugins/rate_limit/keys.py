@@ -12,9 +12,12 @@ from ipaddress import IPv6Address, ip_network
 
 from aiohttp import web
 
-from proxy import Exchange, GatewayError, Template, render
+from proxy import Exchange, GatewayError, Principal, Template, render
 
 KeyOf = Callable[[web.BaseRequest, Exchange], str]
+
+MOST_KNOWN = 1024
+"""Principals whose keys are remembered."""
 
 KINDS = ("principal", "tenant", "api-key", "address", "route")
 OF_CALLER = frozenset({"principal", "tenant", "api-key"})
@@ -68,16 +71,29 @@ def network_of(address: str, ipv6_prefix: int) -> str:
 
 
 def _by_principal(unknown: KeyOf) -> KeyOf:
+    """Return what makes a caller's key; of a principal that comes again it is remembered."""
+    known: dict[int, tuple[Principal, str]] = {}
+
     def of_caller(request: web.BaseRequest, exchange: Exchange) -> str:
         principal = exchange.principal
         if principal is None:
             return unknown(request, exchange)
-        # Of two issuers in one list either may have a caller of this name.
-        issuer = principal.claims.get("iss")
-        told = f"{len(issuer)} {issuer}" if isinstance(issuer, str) else ""
-        return f"p{principal.by} {told} {principal.subject}"
+        found = known.get(id(principal))
+        if found is None or found[0] is not principal:
+            # Kept alive here, so that no other one can have the same id.
+            if len(known) >= MOST_KNOWN:
+                del known[next(iter(known))]
+            found = known[id(principal)] = principal, _of_principal(principal)
+        return found[1]
 
     return of_caller
+
+
+def _of_principal(principal: Principal) -> str:
+    # Of two issuers in one list either may have a caller of this name.
+    issuer = principal.claims.get("iss")
+    told = f"{len(issuer)} {issuer}" if isinstance(issuer, str) else ""
+    return f"p{principal.by} {told} {principal.subject}"
 
 
 def _by_tenant(unknown: KeyOf) -> KeyOf:

@@ -49,7 +49,7 @@ def link(held: Held, inner: Handler) -> Handler:
         except Exception as error:  # plugins fail closed
             return _at_once(refusal(request, error, identity))
         # A plain function that returned the rest of the chain as it is: that never raises.
-        if getattr(given, "cr_code", None) in _NEVER_RAISE:
+        if id(getattr(given, "cr_code", None)) in _NEVER_RAISE:
             return given
         return _link(request, given, identity)
 
@@ -80,12 +80,15 @@ async def _at_once(answer: Answer) -> Answer:
     return answer
 
 
-_NEVER_RAISE: set[CodeType] = {_link.__code__, _at_once.__code__}
+_NEVER_RAISE: dict[int, CodeType] = {
+    id(function.__code__): function.__code__ for function in (_link, _at_once)
+}
+"""By id: a code object is hashed anew each time, by all that it holds, and each link asks."""
 
 
 def never_raises(handler: Callable[..., Coroutine[Any, Any, Answer]]) -> Handler:
     """Mark a coroutine function as one that turns its errors into Answers itself."""
-    _NEVER_RAISE.add(handler.__code__)
+    _NEVER_RAISE[id(handler.__code__)] = handler.__code__
     return handler
 
 
