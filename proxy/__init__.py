@@ -34,6 +34,8 @@ if TYPE_CHECKING:  # `typing` itself is a third of what a health check would imp
     from proxy.plugin.jwk import VerifyingKey as VerifyingKey
     from proxy.plugin.jwk import key_of as key_of
     from proxy.plugin.jwks import KeySet as KeySet
+    from proxy.plugin.jws import jws_bytes as jws_bytes
+    from proxy.plugin.jws import jws_object as jws_object
     from proxy.plugin.outgoing import Outgoing as Outgoing
     from proxy.plugin.principal import Principal as Principal
     from proxy.plugin.stages import Stage as Stage
@@ -82,6 +84,8 @@ _HOMES = {
     "Unavailable": "proxy.errors",
     "UpstreamStatus": "proxy.plugin.context",
     "VerifyingKey": "proxy.plugin.jwk",
+    "jws_bytes": "proxy.plugin.jws",
+    "jws_object": "proxy.plugin.jws",
     "key_of": "proxy.plugin.jwk",
     "printable": "proxy.text",
     "render": "proxy.plugin.values",

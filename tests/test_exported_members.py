@@ -46,6 +46,8 @@ PUBLIC = [
     "Unavailable",
     "UpstreamStatus",
     "VerifyingKey",
+    "jws_bytes",
+    "jws_object",
     "key_of",
     "printable",
     "render",

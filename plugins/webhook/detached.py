@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Protocol
 
 from multidict import CIMultiDictProxy
 
 from plugins.webhook.schemes import LONGEST, Signed, invalid
-from proxy import KeySet, PluginContext
+from proxy import KeySet, PluginContext, jws_bytes, jws_object
 
 ALGORITHM = "RS256"
 """Saleor's only one: what a header names instead is refused, whatever keys there are."""
@@ -28,7 +25,6 @@ WAIT_FOR_KEYS = 2.0
 
 async def fetched_keys(context: PluginContext, url: str) -> KeySet:
     """Return the keys at `url`, which all instances of this process share and keep fresh."""
-    await asyncio.to_thread(import_module, "joserfc.jws")  # 60 ms, which must not stop the loop
     keys = context.share(f"keys {url}", lambda: KeySet(context.http, url))
     context.spawn(keys.keep, name=f"keys at {url}", restart=True)
     if keys.trouble() is not None:
@@ -75,7 +71,10 @@ class DetachedVerifier:
         found = _DETACHED.fullmatch(values[0]) if len(values[0]) <= LONGEST else None
         if len(values) != 1 or found is None:
             raise invalid("the signature is there twice, or no detached JWS")
-        said = _header(found[1])
+        try:
+            said, signature = jws_object(found[1]), jws_bytes(found[2])
+        except ValueError as error:
+            raise invalid(str(error)) from None
         kid = said.get("kid")
         if said.get("alg") != ALGORITHM or not (kid is None or isinstance(kid, str)):
             raise invalid("its header names another algorithm")
@@ -83,7 +82,7 @@ class DetachedVerifier:
             raise invalid("its header says that something else is signed")
         if _BRINGS_KEYS & said.keys():
             raise invalid("its header would bring a key")
-        return Signed([_decoded(found[2])], protected=found[1], kid=kid)
+        return Signed([signature], protected=found[1], kid=kid)
 
     async def verify(self, signed: Signed, body: bytes) -> bytes:
         """Return what was signed. Raises Unauthenticated, or Unavailable where no key is known.
@@ -102,35 +101,7 @@ class DetachedVerifier:
         found = self._keys.find(signed.kid, ALGORITHM)
         if found is None:
             return False
-        jws = import_module("joserfc.jws")  # where a file has asked for it alone: see fetched_keys
+        jws = import_module("joserfc.jws")  # imported when the keys arrived, on a thread
         rs256 = jws.JWSRegistry.algorithms[ALGORITHM]
         content = signed.protected.encode() + b"." + body
         return bool(rs256.verify(content, signed.signatures[0], found.key))
-
-
-def _header(part: str) -> Mapping[str, Any]:
-    try:
-        found = json.loads(_decoded(part), object_pairs_hook=_once)
-    except (ValueError, RecursionError):
-        raise invalid("its header is no JSON, or says a thing twice") from None
-    if not isinstance(found, dict):
-        raise invalid("its header is no JSON object")
-    return found
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name stands twice")
-    return found
-
-
-def _decoded(part: str) -> bytes:
-    """Return the bytes of a part; bits that belong to no byte must be zero (RFC 4648, 3.5)."""
-    try:
-        found = urlsafe_b64decode(part + "=" * (-len(part) % 4))
-    except ValueError:
-        raise invalid("a part of it is not in base64url") from None
-    if urlsafe_b64encode(found).rstrip(b"=") != part.encode():
-        raise invalid("a part of it is not in base64url")
-    return found

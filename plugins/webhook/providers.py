@@ -10,9 +10,6 @@ from plugins.webhook.schemes import Scheme
 SALEOR = "saleor"
 CUSTOM = "hmac"
 
-TOLERANCE = 300.0
-"""Seconds by which a signed time may differ from now."""
-
 REPEATED = 600.0
 """Seconds for which a body is remembered that was signed without a time.
 
