@@ -138,7 +138,7 @@ class Engine:
     async def checks(self) -> dict[str, str]:
         """Return the plugins that are not ready, and the upstreams that can't be reached."""
         snapshot = self.gateway.snapshot
-        checks = await snapshot.instances.not_ready() | snapshot.secrets.not_ready()
+        checks = await snapshot.instances.not_ready() | await snapshot.secrets.not_ready()
         for upstream in snapshot.upstreams.values():
             failure = self._prober.failure(upstream)
             if failure is not None:

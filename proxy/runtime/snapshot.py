@@ -34,7 +34,8 @@ from proxy.runtime.shape import shape
 from proxy.runtime.shared import Shared
 from proxy.runtime.slices import in_slices, let_go
 from proxy.runtime.withheld import Withheld
-from proxy.secrets.keeping import SecretsKept, open_stores
+from proxy.secrets.keeping import SecretsKept
+from proxy.secrets.opening import store_makers
 from proxy.server.certificate import expires_at
 from proxy.server.checks import ALLOW
 from proxy.server.protocol import ClientConnection
@@ -71,7 +72,10 @@ class Snapshot:
         self.trusted = Networks(config.gateway.trusted_proxies)
         self.trusts = bool(self.trusted)
         self.upstreams: dict[UpstreamSpec, Upstream] = {}
-        self.secrets = SecretsKept(open_stores(config.secrets))
+        self._stores = tuple(store_makers(config.secrets))
+        self.secrets = SecretsKept(
+            {one.name: shared.take(one.key, one.make) for one in self._stores}
+        )
         self._own_pages = OwnPages(config.gateway.base_path)
         self.pages = self._own_pages.found
         self.serving: dict[ClientConnection, Exchange] = {}
@@ -117,6 +121,8 @@ class Snapshot:
         self.instances = Instances(
             catalog, lambda entry: self._context(entry, status), first=previous is None
         )
+        if set_up:
+            await self.secrets.open()
         await self.instances.build(config.entries, set_up=set_up)
         self._prepare_chains(public_pages)
         async for route in in_slices(config.routes):
@@ -280,7 +286,10 @@ class Snapshot:
         """
         if hasattr(self, "instances"):
             await self.instances.close()
-        await self.secrets.close()
+        self.secrets.close()
+        for one in self._stores:
+            self._shared.give_back(one.key)
+        self._stores = ()
         async for upstream in in_slices(list(self.upstreams.values())):
             upstream.release()
         self._folded.clear()

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 
 from proxy.config.models import EnvSecrets
-from proxy.ports.secrets import SecretMalformed, SecretRef
+from proxy.ports.secrets import Keeping, Secret, SecretMalformed, SecretStore
 
 _OTHER = re.compile(r"[^A-Z0-9]")
 
 
-class EnvStore:
+class EnvStore(SecretStore):
     """`platform/redis` and `url` are `<prefix>PLATFORM_REDIS_URL`, as it was when loaded.
 
     An empty variable counts as none: Compose sets those that it does not know.
     """
 
-    look_again: float | None = None
+    keeping = Keeping(fresh=math.inf)
 
     def __init__(self, settings: EnvSecrets) -> None:
         self._prefix = settings.prefix
@@ -26,13 +27,17 @@ class EnvStore:
     def __repr__(self) -> str:
         return f"<EnvStore {self._prefix}>"
 
-    async def get(self, path: str) -> Mapping[str, str]:
-        """Return the fields of `path`: none where no variable is set. Raises SecretMalformed."""
-        return _Fields(f"{self._prefix}{_name(path)}_", self._variables)
+    async def get(self, path: str) -> Secret:
+        """Return what is at `path`: no fields where no variable is set. They raise SecretMalformed."""
+        return Secret(_Fields(f"{self._prefix}{_name(path)}_", self._variables))
 
-    def remedy(self, reference: SecretRef) -> str:
+    def remedy(self, path: str, field: str) -> str:
         """Name the variable."""
-        return f"set {self._prefix}{_name(reference.path)}_{_name(reference.field)}"
+        return f"set {self._prefix}{_name(path)}_{_name(field)}"
+
+    def tells_apart(self) -> str | None:
+        """Say that `a-b` and `a_b` are the same variable."""
+        return "'a-b' and 'a_b' are the same variable"
 
 
 def _name(text: str) -> str:

@@ -12,11 +12,13 @@ from pathlib import Path
 from proxy.config.models import FileSecrets
 from proxy.config.text_fields import fields_of_json, fields_of_yaml
 from proxy.ports.secrets import (
+    Keeping,
+    Secret,
     SecretAway,
     SecretForbidden,
     SecretMalformed,
     SecretMissing,
-    SecretRef,
+    SecretStore,
     is_field,
     is_path,
 )
@@ -46,14 +48,14 @@ class _Known:
     settled: bool
 
 
-class FileStore:
+class FileStore(SecretStore):
     """`platform/redis` is `platform/redis.yaml`, `.json`, or else the files of `platform/redis/`.
 
     The last is how Docker and Kubernetes mount secrets. Files that others may read are refused, and
     so is whatever a symbolic link leads to outside of the folder.
     """
 
-    look_again: float | None = LOOK_AGAIN
+    keeping = Keeping(fresh=LOOK_AGAIN)
 
     def __init__(self, settings: FileSecrets) -> None:
         self._root = Path(settings.path)
@@ -63,16 +65,16 @@ class FileStore:
     def __repr__(self) -> str:
         return f"<FileStore {self._root}>"
 
-    async def get(self, path: str) -> Mapping[str, str]:
-        """Return the fields of `path`, read again where a file has changed. Raises SecretError."""
+    async def get(self, path: str) -> Secret:
+        """Return what is at `path`, read again where a file has changed. Raises SecretError."""
         if not is_path(path):
             raise SecretMissing(f"'{path}' is no path of a secret")
-        return await asyncio.to_thread(self._get, path)
+        return Secret(await asyncio.to_thread(self._get, path))
 
-    def remedy(self, reference: SecretRef) -> str:
+    def remedy(self, path: str, field: str) -> str:
         """Name the file or the field to be written."""
-        at = self._root / reference.path
-        return f"write '{reference.field}: …' into {at}.yaml, or the file {at}/{reference.field}"
+        at = self._root / path
+        return f"write '{field}: …' into {at}.yaml, or the file {at}/{field}"
 
     def _get(self, path: str) -> Mapping[str, str]:
         for last in (False, True):

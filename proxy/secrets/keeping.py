@@ -5,25 +5,43 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from proxy.config.models import SecretStores
 from proxy.errors import ConfigError, Unavailable
-from proxy.ports.secrets import SecretAway, SecretError, SecretRef, SecretStore
+from proxy.ports.secrets import SecretAway, SecretError, SecretRef
 from proxy.secrets.bound import Bound
-from proxy.secrets.kept import Kept
-from proxy.tasks import Tasks
+from proxy.secrets.cache import SecretCache
+
+OPEN_WITHIN = 1.0
+"""Seconds that stores may take to get ready before a snapshot goes on without."""
 
 
 class SecretsKept:
-    """A plugin's `context.secrets`. One task looks again at what may have changed."""
+    """A plugin's `context.secrets`: the caches of the file's stores, which other snapshots share."""
 
-    def __init__(self, stores: Mapping[str, SecretStore]) -> None:
-        self._stores = stores
-        self._kept: dict[tuple[str, str], Kept] = {}
-        self._looking: set[str] = set()
-        self._tasks = Tasks()
+    def __init__(self, stores: Mapping[str, SecretCache]) -> None:
+        self.stores = stores
+        self._bound: dict[tuple[str, str, str], Bound] = {}
 
     def __repr__(self) -> str:
-        return f"<SecretsKept {', '.join(self._stores) or 'no stores'} paths={len(self._kept)}>"
+        return f"<SecretsKept {', '.join(self.stores) or 'no stores'} bound={len(self._bound)}>"
+
+    async def open(self) -> None:
+        """Let the stores get ready, for a moment: one that is away says so to those who ask it."""
+        opening = [cache.open() for cache in self.stores.values()]
+        if opening:
+            await asyncio.wait(opening, timeout=OPEN_WITHIN)
+
+    def store(self, name: str | None = None) -> SecretCache:
+        """Return a store by its name, or the only one. Raises ConfigError."""
+        known = " or ".join(self.stores)
+        if not self.stores:
+            hint = "say where secrets are kept: secrets: {file: {}}"
+            raise ConfigError("there are no stores", hint=hint)
+        if name is None and len(self.stores) > 1:
+            raise ConfigError("which store?", hint=f"add 'store': {known}")
+        found = name or next(iter(self.stores))
+        if found not in self.stores:
+            raise ConfigError(f"there is no store '{found}'", hint=f"known: {known}")
+        return self.stores[found]
 
     async def bind(self, reference: SecretRef) -> Bound:
         """Return the value that `reference` names, fetched once before this returns.
@@ -31,71 +49,39 @@ class SecretsKept:
         Raises ConfigError where the store has none, or there is no such store; Unavailable where
         the store is away.
         """
-        name, store = self._store_of(reference)
-        key = (name, reference.path)
-        kept = self._kept.setdefault(key, Kept(store, reference.path))
         try:
-            bound = await kept.bind(reference)
+            cache = self.store(reference.store)
+        except ConfigError as error:
+            raise ConfigError(f"secret {reference}: {error}", hint=error.hint) from None
+        key = (cache.name, reference.path, reference.field)
+        remedy = cache.store.remedy(reference.path, reference.field)
+        try:
+            found = await cache.bind(reference, self._bound.get(key))
         except SecretAway as error:
             message = f"secret {reference}: {error}"
             raise Unavailable(message, code="secret_unavailable") from None
         except SecretError as error:
-            hint = error.hint or store.remedy(reference)
+            hint = error.hint or remedy
             raise ConfigError(f"secret {reference}: {error}", hint=hint) from None
-        if bound is None:
-            message = f"secret {reference}: the store '{name}' has no such field"
-            raise ConfigError(message, hint=store.remedy(reference))
-        self._look_after(name, store)
-        return bound
+        if found is None:
+            message = f"secret {reference}: the store '{cache.name}' has no such field"
+            raise ConfigError(message, hint=remedy)
+        self._bound[key] = found
+        return found
 
-    def _store_of(self, reference: SecretRef) -> tuple[str, SecretStore]:
-        if not self._stores:
-            message = f"secret {reference}: there are no stores"
-            raise ConfigError(message, hint="say where secrets are kept: secrets: {file: {}}")
-        if reference.store is None and len(self._stores) > 1:
-            known = " or ".join(self._stores)
-            raise ConfigError(f"secret {reference}: which store?", hint=f"add 'store': {known}")
-        name = reference.store or next(iter(self._stores))
-        if name not in self._stores:
-            raise ConfigError(f"secret {reference}: there is no store '{name}'")
-        return name, self._stores[name]
+    async def not_ready(self) -> dict[str, str]:
+        """Return why values are not there that were, by reference, and what ails the stores."""
+        reasons = {
+            f"secret {bound.reference}": bound.why for bound in self._bound.values() if bound.why
+        }
+        for name, cache in self.stores.items():
+            reason = await cache.store.ready()
+            if reason:
+                reasons[f"secrets {name}"] = reason
+        return reasons
 
-    def _look_after(self, name: str, store: SecretStore) -> None:
-        if store.look_again is not None and name not in self._looking:
-            self._looking.add(name)
-            looking = self._look_again(name, store.look_again)
-            self._tasks.spawn(looking, name=f"secrets: {name}")
-
-    async def _look_again(self, name: str, pause: float) -> None:
-        while True:
-            await asyncio.sleep(pause)
-            await self.refresh(name)
-
-    async def refresh(self, name: str) -> None:
-        """Ask a store again for all that is bound to it."""
-        for (store, _), kept in list(self._kept.items()):
-            if store == name:
-                await kept.refresh()
-
-    def not_ready(self) -> dict[str, str]:
-        """Return why values are not there that were, by reference."""
-        every = [bound for kept in self._kept.values() for bound in kept.bound]
-        return {f"secret {bound.reference}": bound.why for bound in every if bound.why}
-
-    async def close(self) -> None:
-        """Stop looking."""
-        await self._tasks.cancel()
-
-
-def open_stores(section: SecretStores) -> Mapping[str, SecretStore]:
-    """Return the stores of the section `secrets`, each imported where the file has it."""
-    stores: dict[str, SecretStore] = {}
-    if section.file is not None:
-        from proxy.secrets.files import FileStore
-
-        stores["file"] = FileStore(section.file)
-    if section.env is not None:
-        from proxy.secrets.environment import EnvStore
-
-        stores["env"] = EnvStore(section.env)
-    return stores
+    def close(self) -> None:
+        """Let go of what was bound."""
+        for bound in self._bound.values():
+            self.store(bound.reference.store).unbind(bound)
+        self._bound.clear()

@@ -101,7 +101,7 @@ async def running(
         await context.stop_tasks()
         async with asyncio.timeout(CLOSE_WITHIN):
             await made.close()
-        await secrets.close()
+        await secrets.end()
         context.release()
         if shared is None:
             await own.close()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
-from proxy.ports.secrets import SecretMissing, SecretRef
-from proxy.secrets.bound import Bound
+from proxy.ports.secrets import Keeping, Secret, SecretMissing, SecretRef, SecretStore
+from proxy.secrets.cache import SecretCache
 from proxy.secrets.keeping import SecretsKept
 
 Store = Mapping[str, Mapping[str, str]]
@@ -15,19 +14,19 @@ Store = Mapping[str, Mapping[str, str]]
 LOOK_AGAIN = 0.02
 
 
-class _MappingStore:
-    look_again: float | None = LOOK_AGAIN
+class _MappingStore(SecretStore):
+    keeping = Keeping(fresh=LOOK_AGAIN)
 
     def __init__(self, held: Store) -> None:
         self._held = held
 
-    async def get(self, path: str) -> Mapping[str, str]:
+    async def get(self, path: str) -> Secret:
         if path not in self._held:
             raise SecretMissing(f"the test's store has no '{path}'")
-        return self._held[path]
+        return Secret(dict(self._held[path]))
 
-    def remedy(self, reference: SecretRef) -> str:
-        return f"give the test store={{'{reference.path}': {{'{reference.field}': …}}}}"
+    def remedy(self, path: str, field: str) -> str:
+        return f"give the test store={{'{path}': {{'{field}': …}}}}"
 
 
 class TestSecrets(SecretsKept):
@@ -36,11 +35,17 @@ class TestSecrets(SecretsKept):
     __test__ = False
 
     def __init__(self, held: Store) -> None:
-        super().__init__({"test": _MappingStore(held)})
+        self._cache = SecretCache("test", _MappingStore(held))
+        super().__init__({"test": self._cache})
 
-    async def bind(self, reference: SecretRef) -> Bound:
-        """Return the value that `reference` names, kept as fresh as in a gateway."""
-        return await super().bind(replace(reference, store=None))
+    def store(self, name: str | None = None) -> SecretCache:
+        """Return the mapping, kept as fresh as in a gateway."""
+        return self._cache
+
+    async def end(self) -> None:
+        """Stop asking it."""
+        self.close()
+        await self._cache.close()
 
 
 def values_of(held: Store) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ import pytest
 
 from plugins.api_key import watched
 from proxy.errors import ConfigError
+from proxy.ports.secrets import Keeping
 from proxy.secrets.files import FileStore
 from tests.functional.conftest import MakeGateway
 from tests.functional.kit import Gateway, RecordingUpstream
@@ -21,7 +22,7 @@ OLD, NEW, OTHER = "old-key-of-portal", "new-key-of-portal", "key-of-globex"
 
 @pytest.fixture(autouse=True)
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FileStore, "look_again", 0.02)
+    monkeypatch.setattr(FileStore, "keeping", Keeping(fresh=0.02))
     monkeypatch.setattr(watched, "LOOK_EVERY", 0.02)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.ports.secrets import Keeping
 from proxy.secrets.files import FileStore
 from tests.functional.conftest import MakeGateway
 from tests.functional.kit import Gateway, RecordingUpstream, request
@@ -301,7 +302,7 @@ async def test_the_address_may_be_in_a_secret_store_and_is_followed_there(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(FileStore, "look_again", 0.02)
+    monkeypatch.setattr(FileStore, "keeping", Keeping(fresh=0.02))
     caplog.set_level("DEBUG")
     text = f"""
 version: 1

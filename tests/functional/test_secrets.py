@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import ConfigError
-from proxy.secrets import kept
+from proxy.ports.secrets import Keeping
 from proxy.secrets.files import FileStore
 from tests.functional.conftest import MakeGateway
 from tests.functional.kit import Gateway, RecordingUpstream
@@ -21,7 +21,7 @@ OLD, NEW = "s3same-0ld", "s3same-n3w"
 
 @pytest.fixture(autouse=True)
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FileStore, "look_again", 0.02)
+    monkeypatch.setattr(FileStore, "keeping", Keeping(fresh=0.02))
 
 
 @pytest.fixture(autouse=True)
@@ -157,13 +157,13 @@ async def test_a_file_in_trouble_leaves_its_last_value_in_use_for_a_while(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(FileStore, "keeping", Keeping(fresh=0.02, stale_if_error=1.0))
     running = await gateway(routes(upstream.url))
     put(redis, f"url: [{NEW}")
     async with asyncio.timeout(3):
         while "its last value stays in use" not in caplog.text:
             await asyncio.sleep(0.01)
     assert await sent(running, upstream) == f"{OLD} 1"
-    monkeypatch.setattr(kept, "STALE", 0.0)
     await until(running, upstream, None)
     assert caplog.text.count("its last value stays in use") == 1
     assert NEW not in caplog.text

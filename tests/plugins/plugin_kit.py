@@ -171,7 +171,7 @@ class Kit:
     async def close(self) -> None:
         for plugin in reversed(self._running):
             await plugin.close()
-        await self.secrets.close()
+        await self.secrets.end()
         for value in self._shared.values():
             if hasattr(value, "close"):
                 value.close()

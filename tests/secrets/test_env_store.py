@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.config.models import EnvSecrets
-from proxy.ports.secrets import SecretMalformed, SecretRef
+from proxy.ports.secrets import SecretMalformed
 from proxy.secrets.environment import EnvStore
 
 
@@ -22,28 +22,32 @@ def store(**variables: str) -> EnvStore:
     ],
 )
 async def test_a_path_and_a_field_are_one_variable(path: str, field: str, variable: str) -> None:
-    assert (await store(**{variable: "x"}).get(path)).get(field) == "x"
-    assert store().remedy(SecretRef(path, field)) == f"set {variable}"
+    assert (await store(**{variable: "x"}).get(path)).fields.get(field) == "x"
+    assert store().remedy(path, field) == f"set {variable}"
 
 
 async def test_what_is_not_set_or_set_to_nothing_is_no_field() -> None:
-    fields = await store(BRAIN_SECRET_A_X="", BRAIN_SECRET_A_Y="y").get("a")
+    fields = (await store(BRAIN_SECRET_A_X="", BRAIN_SECRET_A_Y="y").get("a")).fields
     assert fields.get("x") is None
     assert fields.get("z") is None
     assert fields.get("y") == "y"
 
 
 async def test_bytes_that_are_no_text_are_told_without_what_they_are() -> None:
-    fields = await store(BRAIN_SECRET_A_X="s3s\udcffame").get("a")
+    fields = (await store(BRAIN_SECRET_A_X="s3s\udcffame").get("a")).fields
     with pytest.raises(SecretMalformed, match="BRAIN_SECRET_A_X is not UTF-8") as raised:
         fields.get("x")
     assert "s3s" not in str(raised.value)
 
 
 async def test_a_text_with_line_breaks_is_a_value() -> None:
-    assert (await store(BRAIN_SECRET_A_PEM="a\nb").get("a"))["pem"] == "a\nb"
+    assert (await store(BRAIN_SECRET_A_PEM="a\nb").get("a")).fields["pem"] == "a\nb"
 
 
 def test_nothing_of_it_shows_a_value() -> None:
     settings = EnvSecrets("BRAIN_SECRET_", {"BRAIN_SECRET_A_X": "s3same"})
     assert "s3same" not in repr(settings) + repr(EnvStore(settings))
+
+
+def test_it_does_not_tell_all_paths_apart() -> None:
+    assert store().tells_apart() == "'a-b' and 'a_b' are the same variable"

@@ -18,7 +18,6 @@ from proxy.ports.secrets import (
     SecretForbidden,
     SecretMalformed,
     SecretMissing,
-    SecretRef,
 )
 from proxy.secrets import files
 from proxy.secrets.files import FileStore
@@ -64,12 +63,12 @@ async def test_a_file_is_a_mapping_of_texts_as_they_stand(
 ) -> None:
     put(name, text)
     wanted = {"url": "redis://a:6379", "password": "0123", "on": "no"}
-    assert await store.get("platform/redis") == wanted
+    assert (await store.get("platform/redis")).fields == wanted
 
 
 async def test_a_value_is_never_read_as_a_reference(store: FileStore, put: Put) -> None:
     put("a.yaml", "x: a${HOME}b\n")
-    assert await store.get("a") == {"x": "a${HOME}b"}
+    assert (await store.get("a")).fields == {"x": "a${HOME}b"}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +81,7 @@ async def test_a_folder_has_a_file_for_each_field_and_one_newline_is_cut(
     put("platform/redis/url", content)
     put("platform/redis/ca.json", "{}")
     put("platform/redis/below/deeper", "no field of this one")
-    assert await store.get("platform/redis") == {"url": value, "ca.json": "{}"}
+    assert (await store.get("platform/redis")).fields == {"url": value, "ca.json": "{}"}
 
 
 async def test_a_folder_as_kubernetes_mounts_it_follows_its_swap(
@@ -93,16 +92,16 @@ async def test_a_folder_as_kubernetes_mounts_it_follows_its_swap(
     folder = tmp_path / "kept/redis"
     (folder / "..data").symlink_to("..2026_1")
     (folder / "url").symlink_to("..data/url")
-    assert await store.get("redis") == {"url": "old"}
+    assert (await store.get("redis")).fields == {"url": "old"}
     (folder / "..tmp").symlink_to("..2026_2")
     (folder / "..tmp").rename(folder / "..data")
-    assert await store.get("redis") == {"url": "new"}
+    assert (await store.get("redis")).fields == {"url": "new"}
 
 
 async def test_a_folder_that_is_reached_by_a_link_is_one(put: Put, tmp_path: Path) -> None:
     put("a.yaml", "x: y")
     (tmp_path / "link").symlink_to(tmp_path / "kept")
-    assert await FileStore(FileSecrets(str(tmp_path / "link"))).get("a") == {"x": "y"}
+    assert (await FileStore(FileSecrets(str(tmp_path / "link"))).get("a")).fields == {"x": "y"}
 
 
 # -- what is refused
@@ -146,7 +145,7 @@ async def test_where_the_group_may_read_it_may_do_no_more(
     store = FileStore(FileSecrets(str(tmp_path / "kept"), group_read=True))
     put("a.yaml", "x: y", mode)
     if good:
-        assert await store.get("a") == {"x": "y"}
+        assert (await store.get("a")).fields == {"x": "y"}
     else:
         assert isinstance(await refused(store, "a"), SecretForbidden)
 
@@ -262,7 +261,7 @@ async def test_a_file_is_read_again_only_when_it_has_changed(
     store: FileStore, put: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = put("a.yaml", "x: one")
-    assert await store.get("a") == {"x": "one"}
+    assert (await store.get("a")).fields == {"x": "one"}
     monkeypatch.setattr(files, "SETTLED", -1.0)
     await store.get("a")
     reads: list[Path] = []
@@ -276,7 +275,7 @@ async def test_a_file_is_read_again_only_when_it_has_changed(
     await store.get("a")
     assert reads == []
     path.write_text("x: two")
-    assert await store.get("a") == {"x": "two"}
+    assert (await store.get("a")).fields == {"x": "two"}
     assert reads == [path]
 
 
@@ -286,7 +285,7 @@ async def test_a_change_within_the_clocks_grain_is_seen(store: FileStore, put: P
     for value in ("one", "two", "six"):
         path.write_text(f"x: {value}")
         os.utime(path, ns=times)
-        assert await store.get("a") == {"x": value}
+        assert (await store.get("a")).fields == {"x": value}
 
 
 async def test_a_mode_that_was_widened_is_seen(store: FileStore, put: Put) -> None:
@@ -300,11 +299,11 @@ async def test_files_are_looked_at_in_a_thread(store: FileStore, put: Put) -> No
     blockbuster = pytest.importorskip("blockbuster")
     put("a/x", "y")
     with blockbuster.blockbuster_ctx():
-        assert await store.get("a") == {"x": "y"}
+        assert (await store.get("a")).fields == {"x": "y"}
 
 
 def test_it_says_where_it_would_look_and_shows_no_value(store: FileStore, tmp_path: Path) -> None:
-    said = store.remedy(SecretRef("platform/redis", "url"))
+    said = store.remedy("platform/redis", "url")
     at = tmp_path / "kept/platform/redis"
     assert said == f"write 'url: …' into {at}.yaml, or the file {at}/url"
     assert repr(store) == f"<FileStore {tmp_path / 'kept'}>"

@@ -1,0 +1,153 @@
+"""What is kept of one path of a store, and until when it may be used."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from proxy.ports.secrets import (
+    Keeping,
+    Lease,
+    Secret,
+    SecretAway,
+    SecretError,
+    SecretForbidden,
+    SecretMissing,
+)
+from proxy.secrets.bound import Bound
+
+log = logging.getLogger("brain.secrets")
+
+SOON = 0.75
+"""The part of its time after which a value is asked for again, behind the requests that use it."""
+
+LEASE_SOON = 2 / 3
+"""The same for a lease, which is renewed then."""
+
+LEASE_LEAST = 0.05
+"""The last part of a lease is not used: what was sent in it could arrive too late."""
+
+PAUSE = 1.0
+"""Seconds between two questions to a store that is in trouble."""
+
+
+class Entry:
+    """A `KeptSecret`. Times are readings of the cache's clock.
+
+    Up to `until` nobody is asked. From then on the store is; up to `fresh` nobody waits for it. With
+    `error` the last question went wrong: where that is trouble, what is kept is good up to `stale`.
+    A lease `ends` a little later.
+    """
+
+    __slots__ = (
+        "again_at",
+        "asking",
+        "bound",
+        "confirmed",
+        "ends",
+        "error",
+        "fresh",
+        "lease",
+        "path",
+        "secret",
+        "stale",
+        "until",
+    )
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.secret: Secret | None = None
+        self.lease: Lease | None = None
+        self.error: SecretError | None = None
+        self.asking: asyncio.Task[None] | None = None
+        self.bound: list[Bound] = []
+        self.confirmed = self.until = self.fresh = self.stale = float("-inf")
+        self.again_at = self.ends = float("-inf")
+
+    def __repr__(self) -> str:
+        return f"<Entry {self.path} {self.secret!r}>"
+
+    def usable(self, now: float) -> bool:
+        """Say whether what is kept may be used without waiting for the store."""
+        if self.secret is None:
+            return False
+        return now < (self.fresh if self.error is None else self.stale)
+
+    @property
+    def why(self) -> str | None:
+        """Why the last question went wrong."""
+        return None if self.error is None else str(self.error)
+
+    # -- what the store said
+
+    def take(self, secret: Secret, keeping: Keeping, now: float) -> bool:
+        """Keep what the store gave. Say whether it is another than before."""
+        kept = self.secret
+        another = kept is None or not _same(kept, secret)
+        if another:
+            self.secret = secret
+        if self.error is not None and self.bound:
+            log.info("secret %s: the store gives it again", self.path)
+        self.error = None
+        self.hold(secret.lease, keeping, now)
+        self._tell(secret.fields)
+        return another
+
+    def hold(self, lease: Lease | None, keeping: Keeping, now: float) -> None:
+        """Note that the store confirmed it now, with a lease or without."""
+        self.confirmed, self.lease, self.error = now, lease, None
+        if lease is None:
+            self.until = now + SOON * keeping.fresh
+            self.fresh = now + keeping.fresh
+            self.stale = now + max(keeping.stale_if_error, keeping.fresh)
+        else:
+            self.until = now + LEASE_SOON * lease.seconds
+            self.fresh = self.stale = now + (1 - LEASE_LEAST) * lease.seconds
+            self.ends = now + lease.seconds
+
+    def end_lease(self, at: float) -> None:
+        """Note that the lease will have ended at a moment: another is to be had before."""
+        self.until = float("-inf")
+        self.fresh = self.stale = min(self.stale, at)
+        self.lease = None
+
+    def refuse(self, error: SecretError, keeping: Keeping, now: float) -> None:
+        """Note that the store said no, or is in trouble: then what is kept may stay in use."""
+        authoritative = isinstance(error, SecretMissing | SecretForbidden)
+        if authoritative or self.secret is None or now >= self.stale:
+            self._evict(str(error))
+        elif self.bound and str(error) != self.why:
+            log.warning("secret %s: %s; its last value stays in use", self.path, error)
+        self.error = error
+        self.until = now + (min(keeping.negative, keeping.fresh) if authoritative else PAUSE)
+
+    def drop(self) -> None:
+        """Forget it: who holds this asks anew."""
+        self.secret = self.lease = None
+        self.until = float("-inf")
+
+    # -- those who are bound to its fields
+
+    def _tell(self, fields: Mapping[str, str]) -> None:
+        for bound in self.bound:
+            value = fields.get(bound.reference.field)
+            if value is None:
+                if bound.evict("the store has no such field any more"):
+                    log.error("secret %s: %s", bound.reference, bound.why)
+            elif bound.renew(value):
+                log.info("secret %s: a new value, version %d", bound.reference, bound.version)
+
+    def _evict(self, why: str) -> None:
+        self.secret = self.lease = None
+        gone = [each for each in self.bound if each.evict(why)]
+        if gone:
+            log.error("secret %s: %s; it is not used any more", self.path, why)
+
+    def trouble(self, why: str, keeping: Keeping, now: float) -> None:
+        """Note that the store did not answer in time; what it says later still counts."""
+        self.refuse(SecretAway(why), keeping, now)
+
+
+def _same(one: Secret, other: Secret) -> bool:
+    return one.version == other.version and one.fields == other.fields
