@@ -48,7 +48,7 @@ RUNTIME := --extra basic --extra compress --extra tracing --extra valkey
 
 lock: $(STAMP)
 	$(BIN)/python -m pip install --quiet uv
-	$(COMPILE) $(RUNTIME) --extra testing --extra test --extra dev --extra bench \
+	$(COMPILE) $(RUNTIME) --extra demo --extra testing --extra test --extra dev --extra bench \
 	  --output-file requirements.lock pyproject.toml
 	# Of these versions: what the image runs, and what builds its wheel.
 	$(COMPILE) $(RUNTIME) --constraint requirements.lock \
