@@ -19,6 +19,7 @@ from proxy.hosting import Host
 from proxy.plugin.catalog import Catalog
 from proxy.server import listener
 from tests.functional import plugins_for_tests, probe
+from tests.functional.baokit import Bao
 from tests.functional.doctorkit import Answers, Doctor, Make, Service
 from tests.functional.faultkit import Backend, backends
 from tests.functional.keykit import KeyServer, rsa
@@ -95,6 +96,23 @@ async def three() -> AsyncIterator[list[Backend]]:
 async def valkey() -> AsyncIterator[Server]:
     """Run a Valkey server that several gateways share."""
     async with serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def bao() -> Iterator[Bao]:
+    """Run an OpenBao server for the tests of a module, each of which has paths of its own.
+
+    Who seals, kills or pauses it leaves it as it was: what it has in memory is gone with `kill`.
+    """
+    with Bao() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def lasting_bao() -> Iterator[Bao]:
+    """Run one that has all again after `kill` and `start`; it takes two seconds."""
+    with Bao(persistent=True) as server:
         yield server
 
 
