@@ -13,6 +13,8 @@ import time
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import trustme
+
 _JSON = {"Content-Type": "application/json"}
 
 
@@ -194,9 +196,19 @@ class Space:
         mount: str = "kubernetes",
         **more: Any,
     ) -> str:
-        """Let service accounts in that the API server at `host` vouches for, by TokenReview."""
+        """Let service accounts in that the API server at `host` vouches for, by TokenReview.
+
+        `host` is `http://127.0.0.1:PORT`, asked when somebody logs in. The tokens are JWTs with the
+        claims of Kubernetes; who signed them is for `host` to know.
+        """
         self.enable(mount, "kubernetes")
-        self.write(f"auth/{mount}/config", kubernetes_host=host, disable_local_ca_jwt=True)
+        ca = trustme.CA().cert_pem.bytes().decode()  # it wants one, for plain http too
+        self.write(
+            f"auth/{mount}/config",
+            kubernetes_host=host,
+            kubernetes_ca_cert=ca,
+            disable_local_ca_jwt=True,
+        )
         bound = {
             "bound_service_account_names": accounts,
             "bound_service_account_namespaces": spaces,

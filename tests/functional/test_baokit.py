@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from aiohttp import web
 
 from tests.functional.baokit import Bao
 from tests.functional.baospace import Refused
@@ -92,6 +96,56 @@ def test_tokens_of_an_issuer_log_in(bao: Bao) -> None:
     assert log_in(bao, "jwt", role="pods", jwt=good)
     with refused(400):
         log_in(bao, "jwt", role="pods", jwt=token(aud="other", iat=now, exp=now + 60))
+
+
+async def test_service_accounts_log_in_that_the_cluster_vouches_for(bao: Bao) -> None:
+    asked: list[str] = []
+    good = service_account("brain")
+
+    async def review(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        known = (await request.json())["spec"]["token"] == good
+        user = {"username": "system:serviceaccount:default:brain", "uid": "1"}
+        status = {"authenticated": True, "user": user} if known else {}
+        return web.json_response({"kind": "TokenReview", "status": status}, status=201)
+
+    async with cluster(review) as host:
+        bao.kubernetes_auth("pods-of-brain", "default", host=host)
+        fields = {"role": "pods-of-brain", "jwt": good}
+        assert await asyncio.to_thread(log_in, bao, "kubernetes", **fields)
+        assert asked == ["/apis/authentication.k8s.io/v1/tokenreviews"]
+        with refused(403):
+            await asyncio.to_thread(
+                log_in, bao, "kubernetes", **{**fields, "jwt": service_account("another")}
+            )
+
+
+@contextlib.asynccontextmanager
+async def cluster(
+    review: Callable[[web.Request], Awaitable[web.Response]],
+) -> AsyncIterator[str]:
+    app = web.Application()
+    app.router.add_post("/apis/authentication.k8s.io/v1/tokenreviews", review)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+def service_account(name: str) -> str:
+    now = int(time.time())
+    account = {"namespace": "default", "serviceaccount": {"name": name, "uid": "1"}}
+    return token(
+        iss="https://kubernetes.default.svc",
+        aud=None,
+        sub=f"system:serviceaccount:default:{name}",
+        iat=now,
+        exp=now + 60,
+        **{"kubernetes.io": account},
+    )
 
 
 def test_a_token_has_the_lifetime_and_kind_that_was_asked_for(bao: Bao) -> None:
