@@ -38,10 +38,19 @@ if TYPE_CHECKING:  # `typing` itself is a third of what a health check would imp
     from proxy.plugin.jws import jws_object as jws_object
     from proxy.plugin.outgoing import Outgoing as Outgoing
     from proxy.plugin.principal import Principal as Principal
+    from proxy.plugin.secret_path import SecretPath as SecretPath
+    from proxy.plugin.secret_path import value_in_path as value_in_path
     from proxy.plugin.stages import Stage as Stage
     from proxy.plugin.stores import STORE_SCHEMA as STORE_SCHEMA
     from proxy.plugin.values import render as render
     from proxy.ports.secrets import BoundSecret as BoundSecret
+    from proxy.ports.secrets import KeptSecret as KeptSecret
+    from proxy.ports.secrets import KeptStore as KeptStore
+    from proxy.ports.secrets import Secret as Secret
+    from proxy.ports.secrets import SecretAway as SecretAway
+    from proxy.ports.secrets import SecretError as SecretError
+    from proxy.ports.secrets import SecretForbidden as SecretForbidden
+    from proxy.ports.secrets import SecretMissing as SecretMissing
     from proxy.ports.secrets import SecretRef as SecretRef
     from proxy.ports.stores import Once as Once
     from proxy.ports.stores import Store as Store
@@ -64,6 +73,8 @@ _HOMES = {
     "GatewayError": "proxy.errors",
     "GatewayStatus": "proxy.plugin.context",
     "Handler": "proxy.plugin.base",
+    "KeptSecret": "proxy.ports.secrets",
+    "KeptStore": "proxy.ports.secrets",
     "KeySet": "proxy.plugin.jwks",
     "Once": "proxy.ports.stores",
     "OptionFile": "proxy.secrets.option_file",
@@ -75,6 +86,12 @@ _HOMES = {
     "Problem": "proxy.errors",
     "Problems": "proxy.plugin.base",
     "STORE_SCHEMA": "proxy.plugin.stores",
+    "Secret": "proxy.ports.secrets",
+    "SecretAway": "proxy.ports.secrets",
+    "SecretError": "proxy.ports.secrets",
+    "SecretForbidden": "proxy.ports.secrets",
+    "SecretMissing": "proxy.ports.secrets",
+    "SecretPath": "proxy.plugin.secret_path",
     "SecretRef": "proxy.ports.secrets",
     "Stage": "proxy.plugin.stages",
     "Store": "proxy.ports.stores",
@@ -89,6 +106,7 @@ _HOMES = {
     "key_of": "proxy.plugin.jwk",
     "printable": "proxy.text",
     "render": "proxy.plugin.values",
+    "value_in_path": "proxy.plugin.secret_path",
     "write_lines": "proxy.output",
 }
 

@@ -21,7 +21,8 @@ class Line(Struct, omit_defaults=True, gc=False):
     counts all tries; `target`, `reused` and the phases of `ms` are the last one's. `received`,
     `sent`: body bytes from and to the client. `ms`: milliseconds. `code`, `side`, `stage`: the
     error's; `note`: what it tells the log alone, such as the nearest route of a 404. `tries`: each
-    attempt, where there was more than one, or an error.
+    attempt, where there was more than one, or an error. `credential`: which secret was put on the
+    request, by the reference of the file and the store's version.
     """
 
     time: str
@@ -45,6 +46,7 @@ class Line(Struct, omit_defaults=True, gc=False):
     note: str | None = None
     subject: str | None = None
     tenant: str | None = None
+    credential: str | None = None
     request_headers: Mapping[str, str] | None = None
     response_headers: Mapping[str, str] | None = None
     query: Mapping[str, str] | None = None
@@ -101,6 +103,8 @@ def line_of(exchange: Exchange, now: str) -> Line:
         _add_failure(line, exchange, ended)
     if exchange.principal is not None:
         _add_principal(line, exchange.principal)
+    if exchange.credential is not None:
+        line.credential = exchange.credential
     return line
 
 

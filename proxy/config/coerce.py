@@ -15,7 +15,7 @@ from proxy.config.scalars import typed
 from proxy.config.schema import PluginSchema, Schema, schemas_at
 from proxy.config.tree import Node, Path, Scalar, references
 from proxy.config.wording import subject
-from proxy.plugin.options import is_type, types_of
+from proxy.plugin.options import TEMPLATE_FORMATS, is_type, types_of
 
 
 def coerce(schema: Schema, root: Node, data: Any, plugin: PluginSchema, report: Report) -> None:
@@ -28,7 +28,7 @@ def coerce(schema: Schema, root: Node, data: Any, plugin: PluginSchema, report: 
 
 def _coerced(schemas: Sequence[Schema], path: Path, scalar: Scalar, report: Report) -> Any:
     template = scalar.template or ""
-    if any(schema.get("format") == "template" for schema in schemas):
+    if any(schema.get("format") in TEMPLATE_FORMATS for schema in schemas):
         return template
     if "${" in template.replace("$${", ""):
         message = f"{subject(path)}: a value of the request can't stand here"

@@ -12,6 +12,7 @@ from proxy.config.remedies import origin_of, remedy, remedy_of_key
 from proxy.config.syntax import lacks_space
 from proxy.config.tree import Node, Path, Scalar, find, key_span, span_of
 from proxy.config.wording import constant, kind, subject, wish
+from proxy.plugin.options import TEMPLATE_FORMATS
 from proxy.plugin.references import HOW, NOT_HERE, SECRET_KEY
 from proxy.ports.secrets import FIELD_PATTERN, PATH_FORM, PATH_PATTERN
 
@@ -103,7 +104,7 @@ def _format(violation: Violation, root: Node, report: Report) -> None:
         hint = lacks_space(violation.value)
         report.error(Code.WRONG_VALUE, message, key_span(root, (*path, violation.value)), hint)
         return
-    template = violation.schema.get("format") == "template"
+    template = violation.schema.get("format") in TEMPLATE_FORMATS
     code = Code.TEMPLATE if template else Code.WRONG_VALUE
     hint = remedy(violation.schema, violation.value, root, path)
     report.error(code, f"{subject(path)}: {violation.message}", span_of(root, path), hint)

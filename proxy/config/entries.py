@@ -21,6 +21,7 @@ from proxy.errors import ConfigError
 from proxy.plugin.base import Authenticator, Plugin
 from proxy.plugin.dropins import DropInError
 from proxy.plugin.options import convert
+from proxy.plugin.secret_path import SecretPath
 from proxy.plugin.stages import Stage
 from proxy.templates import Template
 
@@ -208,7 +209,7 @@ def _refusal(plugin: str, error: BaseException) -> str:
 
 
 def _names(value: Any) -> Iterator[str]:
-    if isinstance(value, Template):
+    if isinstance(value, Template | SecretPath):
         yield from value.names
     elif isinstance(value, dict):
         for below in value.values():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from proxy.config.codes import Code
@@ -11,9 +10,10 @@ from proxy.config.models import EnvSecrets, FileSecrets, SecretStores
 from proxy.config.tree import Path
 from proxy.config.work import Work
 from proxy.plugin.references import STORE_KEY
-from proxy.ports.secrets import SecretRef
+from proxy.plugin.referring import Referred, referred
 
 SECTION = "secrets"
+_ENV = "env"
 
 
 def compile_secrets(work: Work) -> SecretStores:
@@ -43,9 +43,9 @@ def _env(work: Work) -> EnvSecrets | None:
 def check_references(work: Work, options: Any, path: Path) -> bool:
     """Report references to stores that the file does not have; say whether all are good."""
     stores = _stores(work)
-    bad = [(at, found) for found, at in _references(options, path) if not _leads(found, stores)]
-    for at, found in bad:
-        _report(work, found, at, stores)
+    bad = [found for found in referred(options) if not _leads(found, stores)]
+    for found in bad:
+        _report(work, found, path, stores)
     return not bad
 
 
@@ -59,31 +59,29 @@ def _stores(work: Work) -> tuple[str, ...]:
     )
 
 
-def _references(value: Any, path: Path) -> Iterator[tuple[SecretRef, Path]]:
-    if isinstance(value, SecretRef):
-        yield value, path
-    elif isinstance(value, dict):
-        for key, below in value.items():
-            yield from _references(below, (*path, key))
-    elif isinstance(value, list):
-        for index, below in enumerate(value):
-            yield from _references(below, (*path, index))
+def _leads(found: Referred, stores: tuple[str, ...]) -> bool:
+    store = _store_of(found, stores)
+    return store in stores and (found.path.literal or store != _ENV)
 
 
-def _leads(reference: SecretRef, stores: tuple[str, ...]) -> bool:
-    return len(stores) == 1 if reference.store is None else reference.store in stores
+def _store_of(found: Referred, stores: tuple[str, ...]) -> str | None:
+    return stores[0] if found.store is None and len(stores) == 1 else found.store
 
 
-def _report(work: Work, reference: SecretRef, path: Path, stores: tuple[str, ...]) -> None:
+def _report(work: Work, found: Referred, path: Path, stores: tuple[str, ...]) -> None:
     if not stores:
         message = "there is no section 'secrets': nothing says where this is kept"
         hint = "add 'secrets: {file: {}}' for files, or 'secrets: {env: {}}' for the environment"
-        work.report.error(Code.STORE, message, work.key(*path), hint)
-    elif reference.store is None:
+        work.report.error(Code.STORE, message, work.key(*path, *found.around), hint)
+    elif found.store is None and len(stores) > 1:
         message = "which store keeps this is not said, and there are several"
         hint = f"add 'store: {stores[0]}' or 'store: {stores[1]}'"
-        work.report.error(Code.STORE, message, work.key(*path), hint)
+        work.report.error(Code.STORE, message, work.key(*path, *found.around), hint)
+    elif _store_of(found, stores) not in stores:
+        message = f"there is no store '{found.store}' in the section 'secrets'"
+        hint = nearest(found.store or "", stores) or f"known: {listed(stores, 'and')}"
+        work.report.error(Code.STORE, message, work.value(*path, *found.around, STORE_KEY), hint)
     else:
-        message = f"there is no store '{reference.store}' in the section 'secrets'"
-        hint = nearest(reference.store, stores) or f"known: {listed(stores, 'and')}"
-        work.report.error(Code.STORE, message, work.value(*path, STORE_KEY), hint)
+        message = "the environment can't tell callers apart: a-b and a_b are the same variable"
+        hint = "keep what belongs to one caller in another store"
+        work.report.error(Code.STORE, message, work.value(*path, *found.at), hint)

@@ -219,7 +219,8 @@ class Exchange:
     `started` is a `time.perf_counter()` reading, and other times are seconds since then; `sent` and
     `received` count body bytes; `origin_trusted` says that the page behind the request is of an origin
     that `cors` lists; `asked_for` is the route and the raw path of a GET for which a page of the
-    gateway's own asks who calls (`PluginContext.caller`), None elsewhere. It holds no reference to the
+    gateway's own asks who calls (`PluginContext.caller`), None elsewhere; `credential` says which secret
+    was put on the request, by its reference and version, never its value. It holds no reference to the
     request, nor to anything that holds it: a cycle per request would cost the garbage collector 5-10 %
     CPU.
     """
@@ -228,6 +229,7 @@ class Exchange:
     principal: Principal | None = None
     origin_trusted: bool = False
     asked_for: tuple[RouteInfo, str] | None = None
+    credential: str | None = None
     answer: Answer | None = None
     error: GatewayError | None = None
     status: int = 0

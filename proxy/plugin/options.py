@@ -3,8 +3,8 @@
 A schema marks a text by `format`: `duration` (seconds), `timer` (the same, above zero), `size`
 (bytes), `rate` (`Rate`), `percent` (0.0 to 1.0), `statuses` (inclusive ranges of HTTP statuses),
 `template` (`Template`; `x-roots` in the schema narrows or widens what it may name), `store`
-(`StoreAddress`). `secret` marks a mapping instead, which names where a credential is kept
-(`SecretRef`).
+(`StoreAddress`), `secret-path` (`SecretPath`). `secret` marks a mapping instead, which names where a
+credential is kept (`SecretRef`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from proxy.plugin.references import NOT_HERE, SECRET_KEY, reference_of
+from proxy.plugin.secret_path import SecretPath
 from proxy.plugin.stores import address_of
 from proxy.templates import REQUEST_ROOTS, Template
 from proxy.units import (
@@ -134,7 +135,11 @@ _FORMATS: Mapping[str, Callable[[Schema, str], Any]] = {
     "template": _template,
     "store": lambda _, text: address_of(text),
     "secret": _secret,
+    "secret-path": lambda _, text: SecretPath.compile(text),
 }
+
+TEMPLATE_FORMATS = frozenset({"template", "secret-path"})
+"""The formats in whose texts `${lower.case}` is a value of each request."""
 
 OPTION_FORMATS = frozenset(_FORMATS)
 """The formats by which a plugin's options are converted."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote_plus, unquote_plus
 
 from proxy.errors import GatewayError
-from proxy.headers import Field, first, is_name, without
+from proxy.headers import LOWER, Field, first, is_name, without
 from proxy.paths import split_target
 from proxy.plugin.decoding import OF_REQUEST, decoded
 from proxy.plugin.fields import CleanHeaders, OutgoingHeaders, PreparedHeaders, outgoing_field
 from proxy.plugin.streams import broken, chained, gather
+from proxy.rewriting import cookies_without
 
 
 class Upload(Protocol):
@@ -73,7 +74,11 @@ class Outgoing:
 
     if TYPE_CHECKING:
         method: str
-        target: str
+
+        @property
+        def target(self) -> str: ...
+        @target.setter
+        def target(self, target: str) -> None: ...
     else:  # read several times a request: attrgetter is faster than a function
         method = property(attrgetter("_method"), _set_method)
         target = property(attrgetter("_target"), _set_target)
@@ -121,13 +126,17 @@ class Outgoing:
         else:
             self._fields.append(outgoing_field(name, value))
 
-    def put(self, prepared: PreparedHeaders) -> None:
+    def put(self, prepared: PreparedHeaders, *, instead: bool = False) -> None:
         """Append headers that were prepared before, leaving the others on their raw way.
 
-        Where a chain runs again for a request, those of the same names that were put before are gone.
+        Where a chain runs again for a request, those of the same names that were put before are gone;
+        with `instead` the client's are gone too, and those that only `_` for `-` tells from them.
         """
         before = self._put
-        if before is None and self._headers is None:
+        if instead:
+            names = prepared.names
+            self.edit_fields(lambda fields: [*_without(fields, names), *prepared.fields])
+        elif before is None and self._headers is None:
             self._fields.extend(prepared.fields)
         else:
             again = prepared.names & (before or frozenset())
@@ -217,6 +226,12 @@ class Outgoing:
             kept.append(f"{quote_plus(name)}={quote_plus(value)}")
         self._set_target(path + ("?" + "&".join(kept) if kept else ""))
 
+    def set_cookie(self, name: str, value: str) -> None:
+        """Set one cookie; the others keep their order. Raises ValueError for an unclean one."""
+        sent = self.headers.popall("Cookie", [])
+        kept = [left for each in sent if (left := cookies_without(each, (name,)))]
+        self.headers["Cookie"] = "; ".join([*kept, f"{name}={value}"])
+
     @property
     def replayable(self) -> bool:
         """Whether the body can be sent again: there is none, or it is held whole."""
@@ -260,6 +275,15 @@ _NOT_IN_TARGET = re.compile("[\x00-\x20\x7f]")
 def is_target(text: str) -> bool:
     """Tell whether `text` may stand as a request's target in origin-form (RFC 9112, 3.2.1)."""
     return text.startswith("/") and _NOT_IN_TARGET.search(text) is None
+
+
+def _without(fields: Sequence[Field], names: Container[bytes]) -> list[Field]:
+    return [
+        field
+        for field in fields
+        if (name := LOWER[field[0]]) not in names
+        and (b"_" not in name or name.replace(b"_", b"-") not in names)
+    ]
 
 
 def _parameter_name(part: str) -> str:

@@ -106,6 +106,10 @@ class KeptSecret(Protocol):
     def until(self) -> float:
         """A `time.monotonic()` reading: later, ask `KeptStore.get` again."""
 
+    @property
+    def stale(self) -> bool:
+        """Whether it is used only because the store can't be asked."""
+
 
 class KeptStore(Protocol):
     """A store behind its cache, for paths that are known per request.
@@ -237,10 +241,6 @@ class SecretStore(ABC):
     @abstractmethod
     def remedy(self, path: str, field: str) -> str:
         """Say in one sentence where it would look for a field."""
-
-    def tells_apart(self) -> str | None:
-        """Return why two paths may be one for this store, None where they never are. No I/O."""
-        return None
 
     def writes(self, path: str) -> str | None:
         """Return why `put` can't be used for `path`, None where it can. No I/O."""

@@ -36,8 +36,8 @@ class Entry:
     """A `KeptSecret`. Times are readings of the cache's clock.
 
     Up to `until` nobody is asked. From then on the store is; up to `fresh` nobody waits for it. With
-    `error` the last question went wrong: where that is trouble, what is kept is good up to `stale`.
-    A lease `ends` a little later.
+    `error` the last question went wrong: where that is trouble, what is kept is good up to
+    `stale_until`. A lease `ends` a little later.
     """
 
     __slots__ = (
@@ -51,7 +51,7 @@ class Entry:
         "lease",
         "path",
         "secret",
-        "stale",
+        "stale_until",
         "until",
     )
 
@@ -62,7 +62,7 @@ class Entry:
         self.error: SecretError | None = None
         self.asking: asyncio.Task[None] | None = None
         self.bound: list[Bound] = []
-        self.confirmed = self.until = self.fresh = self.stale = float("-inf")
+        self.confirmed = self.until = self.fresh = self.stale_until = float("-inf")
         self.again_at = self.ends = float("-inf")
 
     def __repr__(self) -> str:
@@ -72,7 +72,12 @@ class Entry:
         """Say whether what is kept may be used without waiting for the store."""
         if self.secret is None:
             return False
-        return now < (self.fresh if self.error is None else self.stale)
+        return now < (self.fresh if self.error is None else self.stale_until)
+
+    @property
+    def stale(self) -> bool:
+        """Whether it is used only because the store can't be asked."""
+        return self.error is not None
 
     @property
     def why(self) -> str | None:
@@ -100,22 +105,22 @@ class Entry:
         if lease is None:
             self.until = now + SOON * keeping.fresh
             self.fresh = now + keeping.fresh
-            self.stale = now + max(keeping.stale_if_error, keeping.fresh)
+            self.stale_until = now + max(keeping.stale_if_error, keeping.fresh)
         else:
             self.until = now + LEASE_SOON * lease.seconds
-            self.fresh = self.stale = now + (1 - LEASE_LEAST) * lease.seconds
+            self.fresh = self.stale_until = now + (1 - LEASE_LEAST) * lease.seconds
             self.ends = now + lease.seconds
 
     def end_lease(self, at: float) -> None:
         """Note that the lease will have ended at a moment: another is to be had before."""
         self.until = float("-inf")
-        self.fresh = self.stale = min(self.stale, at)
+        self.fresh = self.stale_until = min(self.stale_until, at)
         self.lease = None
 
     def refuse(self, error: SecretError, keeping: Keeping, now: float) -> None:
         """Note that the store said no, or is in trouble: then what is kept may stay in use."""
         authoritative = isinstance(error, SecretMissing | SecretForbidden)
-        if authoritative or self.secret is None or now >= self.stale:
+        if authoritative or self.secret is None or now >= self.stale_until:
             self._evict(str(error))
         elif self.bound and str(error) != self.why:
             log.warning("secret %s: %s; its last value stays in use", self.path, error)

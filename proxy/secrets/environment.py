@@ -35,10 +35,6 @@ class EnvStore(SecretStore):
         """Name the variable."""
         return f"set {self._prefix}{_name(path)}_{_name(field)}"
 
-    def tells_apart(self) -> str | None:
-        """Say that `a-b` and `a_b` are the same variable."""
-        return "'a-b' and 'a_b' are the same variable"
-
 
 def _name(text: str) -> str:
     return _OTHER.sub("_", text.upper())

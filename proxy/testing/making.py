@@ -92,7 +92,7 @@ async def running(
     """
     made = make(plugin, options)
     own = Shared() if shared is None else shared
-    secrets = TestSecrets(store or {})
+    secrets = TestSecrets({} if store is None else store)
     context = context_of(plugin.__name__, own, secrets)
     try:
         await made.setup(context)

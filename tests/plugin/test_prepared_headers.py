@@ -52,3 +52,24 @@ def test_what_may_not_go_on_the_wire_is_refused_when_it_is_prepared(values: dict
 
 def test_no_value_shows_in_a_repr() -> None:
     assert repr(PreparedHeaders({"X-A": "hush"})) == "<PreparedHeaders X-A>"
+
+
+@pytest.mark.parametrize("touched", [False, True])
+def test_they_may_stand_in_the_place_of_the_clients(touched: bool) -> None:
+    sent = [(b"x-key", b"mine"), (b"X_Key", b"mine"), (b"X-Other", b"1"), (b"x_other", b"2")]
+    outgoing = Outgoing("GET", "/", sent)
+    if touched:
+        _ = outgoing.headers
+    for value in ("first", "second"):
+        outgoing.put(PreparedHeaders({"X-Key": value}), instead=True)
+    assert list(outgoing.wire_fields()) == [
+        (b"X-Other", b"1"),
+        (b"x_other", b"2"),
+        (b"X-Key", b"second"),
+    ]
+
+
+def test_one_cookie_is_set_and_the_others_keep_their_order() -> None:
+    outgoing = Outgoing("GET", "/", [(b"Cookie", b"a=1; k=mine; b=2"), (b"cookie", b"k=2; c=3")])
+    outgoing.set_cookie("k", "ours")
+    assert outgoing.headers.getall("Cookie") == ["a=1; b=2; c=3; k=ours"]

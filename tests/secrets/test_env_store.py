@@ -47,7 +47,3 @@ async def test_a_text_with_line_breaks_is_a_value() -> None:
 def test_nothing_of_it_shows_a_value() -> None:
     settings = EnvSecrets("BRAIN_SECRET_", {"BRAIN_SECRET_A_X": "s3same"})
     assert "s3same" not in repr(settings) + repr(EnvStore(settings))
-
-
-def test_it_does_not_tell_all_paths_apart() -> None:
-    assert store().tells_apart() == "'a-b' and 'a_b' are the same variable"

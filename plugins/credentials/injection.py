@@ -1,0 +1,117 @@
+"""A credential ready to be put on requests, and to be kept out of answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from plugins.credentials import values
+from proxy import Answer, Outgoing, PreparedHeaders, Secret, Template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+AUTHORIZATION = "Authorization"
+
+
+class Injection:
+    """What the options put where."""
+
+    def __init__(
+        self,
+        *,
+        headers: Mapping[str, Template],
+        basic: Mapping[str, Template] | None,
+        query: Mapping[str, Template],
+        cookies: Mapping[str, Template],
+        path: Template | None,
+    ) -> None:
+        self._headers = headers
+        self._basic = basic
+        self._query = query
+        self._cookies = cookies
+        self._path = path
+
+    def __bool__(self) -> bool:
+        return bool(self._headers or self._basic or self._query or self._cookies or self._path)
+
+    def told(self) -> Iterator[str]:
+        """Yield where something is put, by name."""
+        yield from (f"header {name}" for name in self._headers)
+        if self._basic is not None:
+            yield f"header {AUTHORIZATION} (Basic)"
+        yield from (f"query {name}" for name in self._query)
+        yield from (f"cookie {name}" for name in self._cookies)
+        if self._path is not None:
+            yield "the path"
+
+    def of(self, secret: Secret) -> Prepared:
+        """Make a credential of a secret. Raises GatewayError, `credential_missing` or `_invalid`."""
+        fields = values.Fields(secret)
+        prefix = "" if self._path is None else values.prefix(self._path, fields)
+        named = values.headers(self._headers, fields)
+        query = values.headers(self._query, fields)
+        cookies = values.cookies(self._cookies, fields)
+        texts = list(fields.used.values())
+        if self._basic is not None:
+            # The user's name is no secret, and stands in many a header.
+            authorization = named[AUTHORIZATION] = values.basic(**self._basic, fields=fields)
+            password = values.Fields(secret)
+            password.text(self._basic["password"])
+            texts += [authorization.partition(" ")[2], *password.used.values()]
+        headers = values.prepared(named) if named else None
+        return Prepared(headers, query, cookies, prefix, values.telling(iter(texts)))
+
+
+class Prepared:
+    """One secret on its way. Nothing that shows it shows a value."""
+
+    __slots__ = ("_cookies", "_headers", "_plain", "_prefix", "_query", "_telling")
+
+    def __init__(
+        self,
+        headers: PreparedHeaders | None,
+        query: Mapping[str, str],
+        cookies: Mapping[str, str],
+        prefix: str,
+        telling: Sequence[bytes],
+    ) -> None:
+        self._headers = headers
+        self._query = query
+        self._cookies = cookies
+        self._prefix = prefix
+        self._telling = telling
+        self._plain = not (query or cookies or prefix)
+
+    def put_on(self, outgoing: Outgoing) -> None:
+        """Put it in the place of what the client sent."""
+        if self._headers is not None:
+            outgoing.put(self._headers, instead=True)
+        if self._plain:
+            return
+        for name, value in self._query.items():
+            outgoing.set_query(name, value)
+        for name, value in self._cookies.items():
+            outgoing.set_cookie(name, value)
+        if self._prefix:
+            outgoing.target = self._prefix + outgoing.target
+
+    def kept_from(self, answer: Answer) -> Answer:
+        """Return an answer without the headers that repeat it."""
+        fields = answer.wire_fields()
+        said = b"\n".join([value for _, value in fields])
+        if any(text in said for text in self._telling):
+            self._take_out(answer)
+        reason = answer.reason.encode("utf-8", "surrogateescape") if answer.reason else b""
+        if reason and any(text in reason for text in self._telling):
+            answer.set_status(answer.status)
+        return answer
+
+    def _take_out(self, answer: Answer) -> None:
+        kept = [
+            (name, value)
+            for name, value in answer.headers.items()
+            if not any(text in value.encode("utf-8", "surrogateescape") for text in self._telling)
+        ]
+        answer.headers.clear()
+        answer.headers.extend(kept)

@@ -1,0 +1,37 @@
+"""What a caller gets where there is no credential, and what the log says of one."""
+
+from __future__ import annotations
+
+import math
+
+from proxy import (
+    GatewayError,
+    Secret,
+    SecretAway,
+    SecretError,
+    SecretForbidden,
+    SecretMissing,
+    SecretPath,
+)
+
+RETRY_AFTER = 2.0
+"""Seconds after which a store that is away may be back."""
+
+
+def refusal(error: SecretError, place: str) -> GatewayError:
+    """Return what is raised for a store's error. What `place` names is for the log alone."""
+    log = f"secret {place}: {error}"
+    if isinstance(error, SecretAway):
+        seconds = max(1, math.ceil(error.retry_after or RETRY_AFTER))
+        return GatewayError("secret_unavailable", log=log, headers={"Retry-After": str(seconds)})
+    if isinstance(error, SecretMissing):
+        return GatewayError("credential_missing", log=log)
+    if isinstance(error, SecretForbidden):
+        return GatewayError("secret_forbidden", log=log)
+    return GatewayError("credential_invalid", log=log)
+
+
+def shown(place: SecretPath, secret: Secret, *, stale: bool) -> str:
+    """Return what an access log says: the reference as the file has it, and the store's version."""
+    counted = "" if secret.version is None else f" version {secret.version}"
+    return f"{place.text}{counted}{' stale' if stale else ''}"
