@@ -44,10 +44,10 @@ SIBLINGS = {
     ("__main__", "cli"),  # `python -m proxy` is the command
 }
 
-FOREIGN = {"aiohttp": 1, "yaml": 2}
+FOREIGN = {"aiohttp": 1, "yaml": 2, "hvac": 3, "requests": 3}
 """The lowest floor that knows a library."""
 
-ONLY_IN = {"yaml": "config"}
+ONLY_IN = {"yaml": "config", "hvac": "secrets", "requests": "secrets"}
 
 
 def modules(folder: str) -> list[Path]:

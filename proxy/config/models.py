@@ -41,6 +41,9 @@ from proxy.config.traffic_models import Health as Health
 from proxy.config.traffic_models import Outliers as Outliers
 from proxy.config.traffic_models import Policy as Policy
 from proxy.config.traffic_models import Retry as Retry
+from proxy.config.vault_models import VaultAuth as VaultAuth
+from proxy.config.vault_models import VaultMount as VaultMount
+from proxy.config.vault_models import VaultSecrets as VaultSecrets
 
 if TYPE_CHECKING:
     from proxy.plugin.dropins import DropIn

@@ -14,6 +14,7 @@ MOST = 64 * 1024
 
 _OTHERS = 0o077
 _ALL_BUT_GROUP_READ = 0o037
+_ALL_BUT_READ = 0o033
 
 
 class Stat(NamedTuple):
@@ -39,27 +40,36 @@ def looked_at(name: Path, real: str, *, group_read: bool) -> Stat:
     return _trusted(Path(real).lstat(), name, group_read=group_read)
 
 
-def read_private(name: Path, real: str, *, group_read: bool, most: int = MOST) -> str:
-    """Return the text of a file that nobody else may read.
+def read_private(
+    name: Path, real: str, *, group_read: bool, others_read: bool = False, most: int = MOST
+) -> str:
+    """Return the text of a file that nobody else may read, but for those who are said to.
 
     Raises SecretForbidden, SecretMalformed, OSError.
     """
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(real, flags), "rb", buffering=0) as file:  # noqa: PTH123  by descriptor
-        _trusted(os.fstat(file.fileno()), name, group_read=group_read)
+        found = os.fstat(file.fileno())
+        _trusted(found, name, group_read=group_read, others_read=others_read)
         content = file.read(most + 1) or b""
     if len(content) > most:
         raise SecretMalformed(f"{name} is larger than {most // 1024} KiB")
     return _text(content, name)
 
 
-def _trusted(found: os.stat_result, name: Path, *, group_read: bool) -> Stat:
+def _trusted(
+    found: os.stat_result, name: Path, *, group_read: bool, others_read: bool = False
+) -> Stat:
     if not stat.S_ISREG(found.st_mode):
         raise SecretForbidden(f"{name} is no regular file")
     mode = stat.S_IMODE(found.st_mode)
-    if mode & (_ALL_BUT_GROUP_READ if group_read else _OTHERS):
+    if others_read:
+        refused, remedy = _ALL_BUT_READ, "go-w"
+    else:
+        refused, remedy = (_ALL_BUT_GROUP_READ if group_read else _OTHERS), "600"
+    if mode & refused:
         message = f"{name} is open to its group or to others (mode {mode:04o})"
-        raise SecretForbidden(message, hint=f"chmod 600 {name}")
+        raise SecretForbidden(message, hint=f"chmod {remedy} {name}")
     inode = (found.st_dev, found.st_ino)
     return Stat(inode, found.st_size, mode, found.st_mtime_ns, found.st_ctime)
 

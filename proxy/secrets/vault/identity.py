@@ -1,0 +1,232 @@
+"""The gateway's token: got when it is needed, kept alive, and exchanged before it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from time import monotonic
+from typing import Any
+
+from proxy.config.models import VaultSecrets
+from proxy.ports.secrets import SecretAway, SecretError, SecretForbidden
+from proxy.secrets.vault import calls
+from proxy.secrets.vault.entering import enter
+from proxy.secrets.vault.logins import GIVEN, credential_now
+from proxy.secrets.vault.setbacks import Setbacks
+from proxy.secrets.vault.token import Token, prolonged
+from proxy.secrets.vault.transport import Transport
+from proxy.tasks import Tasks
+
+log = logging.getLogger("brain.secrets.vault")
+
+LOOK_AT_FILE = 2.0
+"""Seconds between looks at a file that holds a token."""
+
+YOUNG = 10.0
+"""Seconds for which a token that we logged in for is alive, whatever the server says of it.
+
+One that may not ask about itself, without the policy `default`, would else look dead with each path
+that is forbidden, and be exchanged for another.
+"""
+
+AHEAD = 300.0
+"""Seconds before its end for which that is told of a token; a tenth of its life where that is less."""
+
+REVOKE_WITHIN = 2.0
+"""Seconds that the end of the gateway waits for the token to be given back."""
+
+
+class Identity:
+    """One token for all that a store asks for, and one login for all that wait for it."""
+
+    def __init__(
+        self,
+        settings: VaultSecrets,
+        transport: Transport,
+        *,
+        clock: Callable[[], float] = monotonic,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._settings = settings
+        self._transport = transport
+        self._clock = clock
+        self._draw = draw
+        self._setbacks = Setbacks(clock, draw)
+        self._token: Token | None = None
+        self._last = ""
+        self._entering: asyncio.Task[Token] | None = None
+        self._looking: dict[str, asyncio.Task[bool]] = {}
+        self._tasks = Tasks()
+        self._keeping: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self.on_change: Callable[[], None] | None = None
+        """Called when another token is in use: leases of the one before end with it."""
+
+    def __repr__(self) -> str:
+        return f"<Identity {self._settings.auth.method} {self.why or 'well'}>"
+
+    @property
+    def why(self) -> str | None:
+        """Why there is no token, or will soon be none; None where all is well."""
+        token, now = self._token, self._clock()
+        if token is None or token.has_ended(now):
+            return self._setbacks.why
+        left = token.left(now)
+        if left is None or left > min(AHEAD, token.life / 10) or self._goes_on(token):
+            return None
+        return f"the token ends in {left:.0f} s, and nothing renews it"
+
+    def _goes_on(self, token: Token) -> bool:
+        given = self._settings.auth.method in GIVEN
+        return self._setbacks.why is None and (token.renewable or not given)
+
+    async def token(self) -> Token:
+        """Return a token that is good by all that is known here. Raises SecretError."""
+        token = self._token
+        if token is not None and not token.has_ended(self._clock()):
+            return token
+        return await self._entered()
+
+    async def after_refusal(self, used: Token) -> Token | None:
+        """Return a token to ask once more with; None where a policy has refused, not the token.
+
+        Raises SecretError where the token is dead and there is no other.
+        """
+        if await self._is_alive(used):
+            return None
+        if self._token is not None and self._token.value != used.value:
+            return self._token  # somebody has noticed before
+        if used.own and self._clock() - used.since < YOUNG:
+            return None
+        return await self._entered(dead=used)
+
+    async def _is_alive(self, token: Token) -> bool:
+        """Ask the server about a token: one question for all that want to know at a time."""
+        looking = self._looking.get(token.value)
+        if looking is None:
+            looking = self._looking[token.value] = self._spawn(self._lookup(token), "lookup")
+            looking.add_done_callback(lambda _: self._looking.pop(token.value, None))
+        return await asyncio.shield(looking)
+
+    async def _lookup(self, token: Token) -> bool:
+        call = calls.lookup(self._settings.namespace)
+        try:
+            await self._transport.ask(call, token.value, of_token=True)
+        except SecretForbidden:
+            return False
+        return True
+
+    # -- another token
+
+    async def _entered(self, dead: Token | None = None) -> Token:
+        """Return a new token, got once for all who wait for it."""
+        if self._entering is None:
+            self._setbacks.check()
+            self._entering = self._spawn(self._enter(dead), "login")
+        return await asyncio.shield(self._entering)
+
+    def _spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        task = self._tasks.spawn(work, name=f"vault: {name}", quiet=True)
+        task.add_done_callback(_seen)
+        return task
+
+    async def _enter(self, dead: Token | None) -> Token:
+        if dead is not None and self._token is dead:
+            self._token = None
+        try:
+            token = await enter(self._settings, self._transport, self._clock)
+        except SecretError as error:
+            raise self._setbacks.add(error, self._about()) from None
+        finally:
+            self._entering = None
+        self._use(token)
+        return token
+
+    def _about(self) -> str:
+        """Say what a setback means to whoever reads the log."""
+        left = self._token.left(self._clock()) if self._token is not None else None
+        ends = f"the token in use ends in {left:.0f} s" if left else "there is no token"
+        return f"Vault at {self._settings.address}: {ends}"
+
+    def _use(self, token: Token) -> None:
+        changed, self._last = self._last not in {"", token.value}, token.value
+        self._token = token
+        self._setbacks.end(f"Vault at {self._settings.address}")
+        if self._keeping is None or self._keeping.done():
+            self._keeping = self._tasks.spawn(self._keep(), name="vault: token")
+        if self._watching is None and self._settings.auth.method == "token_file":
+            self._watching = self._tasks.spawn(self._watch(), name="vault: token file")
+        if changed and self.on_change is not None:
+            self.on_change()
+
+    # -- its life
+
+    async def _keep(self) -> None:
+        """Prolong the token, or get another before it ends, for as long as that can be done."""
+        goes_on = True
+        while goes_on and (token := self._token) is not None and not token.has_ended(self._clock()):
+            wait = token.wait(self._clock(), self._draw())
+            if wait is None:
+                return
+            await asyncio.sleep(self._setbacks.left if self._setbacks.why else wait)
+            if self._token is token:
+                goes_on = await self._prolong(token)
+
+    async def _prolong(self, token: Token) -> bool:
+        """Say whether there is more to be done for the token that is in use then."""
+        try:
+            if token.renewable and await self._renewed(token):
+                return True
+        except SecretAway as error:
+            self._setbacks.add(error, self._about())
+            return True
+        except SecretError:
+            pass  # it may not renew itself, or is dead: another one is got
+        if self._settings.auth.method in GIVEN:
+            return False
+        with suppress(SecretError):  # told where it came about
+            await self._entered()
+        return True
+
+    async def _renewed(self, token: Token) -> bool:
+        call, now = calls.renewal(self._settings.namespace), self._clock()
+        answer = await self._transport.ask(call, token.value, of_token=True)
+        longer = prolonged(token, answer.body, now)
+        if longer is None:
+            return False
+        if self._token is token:
+            self._token = longer
+            self._setbacks.end(f"Vault at {self._settings.address}")
+        return True
+
+    async def _watch(self) -> None:
+        """Take another token when one stands in the file."""
+        tried = self._last
+        while True:
+            await asyncio.sleep(LOOK_AT_FILE)
+            with suppress(SecretError):  # told where it came about; the file may be half written
+                value = await credential_now(self._settings.auth)
+                if value not in {tried, self._last}:
+                    tried = value
+                    self._setbacks.forget()
+                    await self._entered()
+
+    async def close(self) -> None:
+        """Stop, and give back a token that the gateway logged in for."""
+        await self._tasks.cancel()
+        token, self._token = self._token, None
+        if token is None or not token.own or token.has_ended(self._clock()):
+            return
+        call = calls.revocation(self._settings.namespace)
+        with suppress(SecretError, TimeoutError):  # it ends by itself, if later
+            async with asyncio.timeout(REVOKE_WITHIN):
+                await self._transport.ask(call, token.value, of_token=True)
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
+    """Take a task's error for known: whoever waited has it, and all may have gone."""
+    if not task.cancelled():
+        task.exception()
