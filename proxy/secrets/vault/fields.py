@@ -7,7 +7,8 @@ from typing import Any
 
 from proxy.ports.secrets import SecretMalformed
 
-_LARGEST = 2**63
+_EXACT = 2**53
+"""Servers keep numbers as doubles: larger ones have lost digits."""
 
 
 def fields_of_kv(data: Mapping[str, Any], place: str) -> dict[str, str]:
@@ -54,7 +55,7 @@ def _made(value: Any) -> str | None:
 def _plain(value: Any) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value) if isinstance(value, int) and abs(value) < _LARGEST else None
+    return str(value) if isinstance(value, int) and abs(value) < _EXACT else None
 
 
 def _checked(text: str, name: str, place: str) -> str:

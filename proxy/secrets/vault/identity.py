@@ -26,10 +26,10 @@ LOOK_AT_FILE = 2.0
 """Seconds between looks at a file that holds a token."""
 
 YOUNG = 10.0
-"""Seconds for which a token that we logged in for is alive, whatever the server says of it.
+"""Seconds for which a token counts as alive of which that can't be known.
 
-One that may not ask about itself, without the policy `default`, would else look dead with each path
-that is forbidden, and be exchanged for another.
+Without the policy `default` it may not ask about itself, and looks dead with each path that a policy
+forbids: it is then exchanged for another so often at most.
 """
 
 AHEAD = 300.0
@@ -40,12 +40,17 @@ REVOKE_WITHIN = 2.0
 
 
 class Identity:
-    """One token for all that a store asks for, and one login for all that wait for it."""
+    """One token for all that a store asks for, and one login for all that wait for it.
+
+    `on_leases_end` is told, when another token is in use, in how many seconds the one before ends:
+    all that was leased with it ends then too.
+    """
 
     def __init__(
         self,
         settings: VaultSecrets,
         transport: Transport,
+        on_leases_end: Callable[[float], None],
         *,
         clock: Callable[[], float] = monotonic,
         draw: Callable[[], float] = random.random,
@@ -56,14 +61,14 @@ class Identity:
         self._draw = draw
         self._setbacks = Setbacks(clock, draw)
         self._token: Token | None = None
-        self._last = ""
+        self._last: Token | None = None
+        self._mute = False
+        self._on_leases_end = on_leases_end
         self._entering: asyncio.Task[Token] | None = None
         self._looking: dict[str, asyncio.Task[bool]] = {}
         self._tasks = Tasks()
         self._keeping: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
-        self.on_change: Callable[[], None] | None = None
-        """Called when another token is in use: leases of the one before end with it."""
 
     def __repr__(self) -> str:
         return f"<Identity {self._settings.auth.method} {self.why or 'well'}>"
@@ -99,9 +104,13 @@ class Identity:
             return None
         if self._token is not None and self._token.value != used.value:
             return self._token  # somebody has noticed before
-        if used.own and self._clock() - used.since < YOUNG:
+        if self._mute and self._clock() - used.since < YOUNG:
             return None
         return await self._entered(dead=used)
+
+    async def refused_again(self, used: Token) -> None:
+        """Note that a token that was just got is refused too: may it ask about itself at all?"""
+        self._mute = not await self._is_alive(used)
 
     async def _is_alive(self, token: Token) -> bool:
         """Ask the server about a token: one question for all that want to know at a time."""
@@ -135,7 +144,7 @@ class Identity:
 
     async def _enter(self, dead: Token | None) -> Token:
         if dead is not None and self._token is dead:
-            self._token = None
+            self._token, self._last = None, dead.ended(self._clock())
         try:
             token = await enter(self._settings, self._transport, self._clock)
         except SecretError as error:
@@ -152,15 +161,14 @@ class Identity:
         return f"Vault at {self._settings.address}: {ends}"
 
     def _use(self, token: Token) -> None:
-        changed, self._last = self._last not in {"", token.value}, token.value
-        self._token = token
+        before, self._last, self._token = self._last, token, token
         self._setbacks.end(f"Vault at {self._settings.address}")
         if self._keeping is None or self._keeping.done():
             self._keeping = self._tasks.spawn(self._keep(), name="vault: token")
         if self._watching is None and self._settings.auth.method == "token_file":
             self._watching = self._tasks.spawn(self._watch(), name="vault: token file")
-        if changed and self.on_change is not None:
-            self.on_change()
+        if before is not None and before.value != token.value:
+            self._on_leases_end(before.left(self._clock()) or 0.0)
 
     # -- its life
 
@@ -198,18 +206,18 @@ class Identity:
         if longer is None:
             return False
         if self._token is token:
-            self._token = longer
+            self._token = self._last = longer
             self._setbacks.end(f"Vault at {self._settings.address}")
         return True
 
     async def _watch(self) -> None:
         """Take another token when one stands in the file."""
-        tried = self._last
+        tried = ""
         while True:
             await asyncio.sleep(LOOK_AT_FILE)
             with suppress(SecretError):  # told where it came about; the file may be half written
                 value = await credential_now(self._settings.auth)
-                if value not in {tried, self._last}:
+                if value not in {tried, self._last.value if self._last else ""}:
                     tried = value
                     self._setbacks.forget()
                     await self._entered()

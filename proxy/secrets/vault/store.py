@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from proxy.config.models import VaultSecrets
 from proxy.ports.secrets import (
@@ -32,21 +32,20 @@ class VaultStore(SecretStore):
         self._address = settings.address
         self._places = Places(settings)
         self._transport = Transport(settings)
-        self._identity = Identity(settings, self._transport)
+        self._identity = Identity(settings, self._transport, self._leases_end)
         self._closed = False
         self.keeping = settings.cache
 
     def __repr__(self) -> str:
         return f"<VaultStore {self._address}>"
 
-    @property
-    def on_token_change(self) -> Callable[[], None] | None:
-        """What is called when another token is in use: leases of the one before end with it."""
-        return self._identity.on_change
+    def _leases_end(self, within: float) -> None:
+        if self.on_leases_end is not None:
+            self.on_leases_end(within)
 
-    @on_token_change.setter
-    def on_token_change(self, call: Callable[[], None] | None) -> None:
-        self._identity.on_change = call
+    async def open(self) -> None:
+        """Log in. Raises SecretError."""
+        await self._identity.token()
 
     async def get(self, path: str) -> Secret:
         """Return what is at `path`. Raises SecretError."""
@@ -64,7 +63,11 @@ class VaultStore(SecretStore):
             another = await self._identity.after_refusal(token)
             if another is None:
                 raise
-        return await self._transport.ask(call, another.value)
+        try:
+            return await self._transport.ask(call, another.value)
+        except SecretForbidden:
+            await self._identity.refused_again(another)
+            raise
 
     def remedy(self, path: str, field: str) -> str:
         """Name the API's path."""

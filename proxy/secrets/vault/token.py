@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from proxy.ports.secrets import SecretAway
@@ -38,6 +38,10 @@ class Token:
         """Return the seconds that are left, None for a token without end."""
         return None if self.until is None else max(0.0, self.until - now)
 
+    def ended(self, now: float) -> Token:
+        """Return this token as one that the server takes no more."""
+        return replace(self, until=now)
+
     def has_ended(self, now: float) -> bool:
         """Say whether the server takes it no more."""
         return self.until is not None and now >= self.until
@@ -69,7 +73,10 @@ def of_login(body: Mapping[str, Any], now: float) -> Token:
 def of_lookup(value: str, data: Mapping[str, Any], now: float) -> Token:
     """Return a token that was given, by what the server says of it."""
     renewable = data.get("renewable") is True and data.get("type") != "batch"
-    return Token(value, now, _end(data.get("ttl"), now), renewable, own=False)
+    until = _end(data.get("ttl"), now)
+    if until is None and data.get("expire_time"):
+        until = now  # less than a second is cut to none
+    return Token(value, now, until, renewable, own=False)
 
 
 def prolonged(token: Token, body: Mapping[str, Any], now: float) -> Token | None:
