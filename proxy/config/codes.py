@@ -252,3 +252,8 @@ class Code(StrEnum):
         "Several workers serve, and each has of its own what the file bounds or keeps once.",
         "Divide a bound by the number of workers, or keep what all must know outside of them.",
     )
+    STORE_IN_CLEAR = (
+        "BG311",
+        "Secrets are fetched over http from a host that is not near by its name.",
+        "Use https, or run an agent of the store on this machine.",
+    )

@@ -16,6 +16,7 @@ from proxy.config.patterns import parse_pattern
 from proxy.config.pointers import parse_pointer
 from proxy.plugin.options import OPTION_FORMATS, convert_text
 from proxy.plugin.references import SECRET_KEY
+from proxy.ports.secrets import PATH_FORM, is_path
 
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _ROUTE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,127}")
@@ -138,6 +139,19 @@ def _hash_key(value: str) -> None:
         raise ValueError("expected 'address', {header: NAME}, {cookie: NAME} or {claim: NAME}")
 
 
+def _vault_address(value: str) -> None:
+    try:
+        addresses.parse_url(value)
+    except ValueError:
+        form = "the address of the API, such as https://vault.internal:8200"
+        raise ValueError(f"expected {form}, without user, query and fragment") from None
+
+
+def _vault_path(value: str) -> None:
+    if not is_path(value):
+        raise ValueError(f"expected {PATH_FORM}")
+
+
 def _mirror(value: Any) -> None:
     if value is True:
         raise ValueError("expected a mapping with 'upstream' and 'share', or false for none")
@@ -175,6 +189,8 @@ _CHECKS: Mapping[str, Callable[[Any], object]] = {
     "identity": _text(_service_name),
     "python-reference": _pattern(_REFERENCE, "module:attr"),
     "forward-cookies": _text(_forward_cookies),
+    "vault-address": _text(_vault_address),
+    "vault-path": _text(_vault_path),
     SECRET_KEY: _anything,  # its type says that it is a mapping
 }
 

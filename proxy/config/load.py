@@ -181,7 +181,8 @@ def _compile(work: Work, names: tuple[str, ...], folders: tuple[str, ...]) -> Co
     Collisions(work, gateway, routes.services, routes.routes).report()
     everything = [*routes.routes, *([routes.fallback] if routes.fallback else ())]
     warn_of_dangers(work, everything, upstreams.specs)
-    check_workers(work, gateway.workers, upstreams.specs, entries.entries)
+    secrets = compile_secrets(work)
+    check_workers(work, gateway.workers, upstreams.specs, entries.entries, secrets)
     return Config(
         gateway=gateway,
         log=log,
@@ -196,7 +197,7 @@ def _compile(work: Work, names: tuple[str, ...], folders: tuple[str, ...]) -> Co
         watched=(*names, *work.read_files),
         watched_folders=folders,
         dropins=work.dropins,
-        secrets=compile_secrets(work),
+        secrets=secrets,
     )
 
 

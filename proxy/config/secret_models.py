@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from proxy.config.vault_models import VaultSecrets
+
 
 @dataclass(frozen=True, slots=True)
 class FileSecrets:
@@ -28,11 +30,14 @@ class SecretStores:
 
     file: FileSecrets | None = None
     env: EnvSecrets | None = None
+    vault: VaultSecrets | None = None
 
     @property
     def settings(self) -> Mapping[str, Mapping[str, object]]:
-        """What the file says of each store, for a comparison: no value of a variable."""
+        """What the file says of each store, for a comparison: no value of a variable, no credential."""
         file, env = self.file, self.env
         of_file = {"path": file.path, "group_read": file.group_read} if file else {}
         of_env = {"prefix": env.prefix} if env else {}
-        return {name: each for name, each in (("file", of_file), ("env", of_env)) if each}
+        of_vault = self.vault.settings if self.vault else {}
+        every: dict[str, Mapping[str, object]] = {"file": of_file, "env": of_env, "vault": of_vault}
+        return {name: each for name, each in every.items() if each}

@@ -8,6 +8,7 @@ from proxy.config.codes import Code
 from proxy.config.diagnostics import listed, nearest
 from proxy.config.models import EnvSecrets, FileSecrets, SecretStores
 from proxy.config.tree import Path
+from proxy.config.vault import compile_vault
 from proxy.config.work import Work
 from proxy.plugin.references import STORE_KEY
 from proxy.plugin.referring import Referred, referred
@@ -18,7 +19,7 @@ _ENV = "env"
 
 def compile_secrets(work: Work) -> SecretStores:
     """Return the stores of the file."""
-    return SecretStores(_file(work), _env(work))
+    return SecretStores(_file(work), _env(work), compile_vault(work))
 
 
 def _file(work: Work) -> FileSecrets | None:
@@ -53,7 +54,7 @@ def _stores(work: Work) -> tuple[str, ...]:
     """Return the names that stand in the section: what is wrong below them is told there."""
     section = work.data.get(SECTION)
     return (
-        tuple(name for name in section if name in ("file", "env"))
+        tuple(name for name in section if name in ("file", "env", "vault"))
         if isinstance(section, dict)
         else ()
     )

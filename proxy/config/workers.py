@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 
 from proxy.config.codes import Code
-from proxy.config.models import Config, Entry, UpstreamSpec
+from proxy.config.models import Config, Entry, SecretStores, UpstreamSpec
 from proxy.config.work import Work
 from proxy.errors import ConfigError
 
@@ -14,7 +14,11 @@ _DEFAULTS = {field.name: field.default for field in fields(UpstreamSpec)}
 
 
 def check_workers(
-    work: Work, workers: int, upstreams: Iterable[UpstreamSpec], entries: Sequence[Entry]
+    work: Work,
+    workers: int,
+    upstreams: Iterable[UpstreamSpec],
+    entries: Sequence[Entry],
+    secrets: SecretStores,
 ) -> None:
     """Report what several workers can't keep each by itself, and warn of what they may."""
     if workers == 1:
@@ -23,6 +27,9 @@ def check_workers(
     if alone := _of_one_process(entries):
         message = f"each of {workers} workers would have {_told(alone)} of its own"
         work.report.error(Code.ONE_PROCESS, message, span, _ALONE)
+    if _opens_once(secrets):
+        message = f"each of {workers} workers would open the wrapped secret_id: only one can"
+        work.report.error(Code.ONE_PROCESS, message, span, _UNWRAPPED)
     own = list(dict.fromkeys((*_of_upstreams(upstreams), *_of_plugins(entries))))
     if own:
         work.report.warn(
@@ -39,9 +46,17 @@ def check_adjusted(config: Config) -> None:
     if workers > 1 and (alone := _of_one_process(config.entries)):
         message = f"each of {workers} workers would have {_told(alone)} of its own"
         raise ConfigError(message, hint=_ALONE)
+    if workers > 1 and _opens_once(config.secrets):
+        message = f"each of {workers} workers would open the wrapped secret_id: only one can"
+        raise ConfigError(message, hint=_UNWRAPPED)
 
 
 _ALONE = "name a 'store' in its options, which all share, or let one worker serve"
+_UNWRAPPED = "leave 'wrapped' of secrets.vault out, or let one worker serve"
+
+
+def _opens_once(secrets: SecretStores) -> bool:
+    return secrets.vault is not None and secrets.vault.auth.wrapped
 
 
 def _told(own: list[str]) -> str:

@@ -37,8 +37,8 @@ _REFERENCE: Mapping[str, Any] = {
         STORE_KEY: {
             "type": "string",
             "minLength": 1,
-            "description": "Which store of the section 'secrets': file or env. Needed only where "
-            "there are several.",
+            "description": "Which store of the section 'secrets': file, env or vault. Needed "
+            "only where there are several.",
         },
     },
 }

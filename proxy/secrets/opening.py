@@ -48,4 +48,10 @@ def _env(settings: Any) -> SecretStore:
     return EnvStore(settings)
 
 
-_STORES: dict[str, Callable[[Any], SecretStore]] = {"file": _file, "env": _env}
+def _vault(settings: Any) -> SecretStore:
+    from proxy.secrets.vault.store import VaultStore
+
+    return VaultStore(settings)
+
+
+_STORES: dict[str, Callable[[Any], SecretStore]] = {"file": _file, "env": _env, "vault": _vault}
