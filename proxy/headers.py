@@ -179,3 +179,12 @@ _LOWER_LONGEST = 64
 
 LOWER: dict[bytes, bytes] = _Lower()
 """`LOWER[name]` is `name.lower()`: peers repeat the same few names with every message."""
+
+
+class _Meant(_Lower):
+    def __missing__(self, name: bytes) -> bytes:
+        return super().__missing__(name.replace(b"_", b"-"))
+
+
+MEANT: dict[bytes, bytes] = _Meant()
+"""The same with `-` for `_`: what an upstream that makes variables of names takes a name for."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from plugins.credentials import values
+from plugins.credentials.values import LEAST
 from proxy import Answer, Outgoing, PreparedHeaders, Secret, Template
 
 if TYPE_CHECKING:
@@ -98,13 +99,13 @@ class Prepared:
 
     def kept_from(self, answer: Answer) -> Answer:
         """Return an answer without the headers that repeat it."""
-        fields = answer.wire_fields()
-        said = b"\n".join([value for _, value in fields])
-        if any(text in said for text in self._telling):
-            self._take_out(answer)
-        reason = answer.reason.encode("utf-8", "surrogateescape") if answer.reason else b""
-        if reason and any(text in reason for text in self._telling):
-            answer.set_status(answer.status)
+        said = b"\n".join([value for _, value in answer.wire_fields()])
+        reason = answer.reason or ""
+        for text in self._telling:
+            if text in said:
+                self._take_out(answer)
+            if len(reason) >= LEAST and text in reason.encode("utf-8", "surrogateescape"):
+                answer.set_status(answer.status)
         return answer
 
     def _take_out(self, answer: Answer) -> None:

@@ -38,8 +38,8 @@ from proxy import (
 MOST_KNOWN = 50_000
 """Callers whose credentials are remembered as they are sent, by instance."""
 
-Key = tuple[str, ...]
-"""The values of a caller that its path is made of."""
+Key = tuple[str, ...] | str
+"""The values of a caller that its path is made of; one alone stands for itself."""
 
 
 class _Known:
@@ -79,6 +79,8 @@ class Credentials(Plugin):
     ) -> None:
         self._paths = (secret,) if isinstance(secret, SecretPath) else tuple(secret)
         self._names = tuple(dict.fromkeys(name for one in self._paths for name in one.names))
+        self._readers = [value_in_path(name) for name in self._names]
+        self._only = self._readers[0] if len(self._readers) == 1 else None
         self._injection = Injection(
             headers=headers or {},
             basic=basic,
@@ -172,7 +174,9 @@ class Credentials(Plugin):
         if principal is None:
             raise GatewayError("claim_missing", log=f"nobody is known, for ${{{self._names[0]}}}")
         try:
-            return tuple([value_in_path(name, principal) for name in self._names])
+            if self._only is not None:
+                return self._only(principal)
+            return tuple([read(principal) for read in self._readers])
         except LookupError as missing:
             raise GatewayError("claim_missing", log=str(missing)) from None
         except ValueError as error:
@@ -180,7 +184,8 @@ class Credentials(Plugin):
 
     def _spelt(self, key: Key) -> list[str]:
         """Return the paths of a caller, before anything is asked. Raises GatewayError."""
-        values = dict(zip(self._names, key, strict=True))
+        each = (key,) if isinstance(key, str) else key
+        values = dict(zip(self._names, each, strict=True))
         try:
             return [path.at(values) for path in self._paths]
         except ValueError as error:

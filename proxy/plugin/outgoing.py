@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote_plus, unquote_plus
 
 from proxy.errors import GatewayError
-from proxy.headers import LOWER, Field, first, is_name, without
+from proxy.headers import MEANT, Field, first, is_name, without
 from proxy.paths import split_target
 from proxy.plugin.decoding import OF_REQUEST, decoded
 from proxy.plugin.fields import CleanHeaders, OutgoingHeaders, PreparedHeaders, outgoing_field
@@ -133,10 +133,12 @@ class Outgoing:
         with `instead` the client's are gone too, and those that only `_` for `-` tells from them.
         """
         before = self._put
-        if instead:
+        if instead and not prepared.names.isdisjoint(
+            [MEANT[name] for name, _ in self.wire_fields()]
+        ):
             names = prepared.names
             self.edit_fields(lambda fields: [*_without(fields, names), *prepared.fields])
-        elif before is None and self._headers is None:
+        elif (instead and self._headers is None) or (before is None and self._headers is None):
             self._fields.extend(prepared.fields)
         else:
             again = prepared.names & (before or frozenset())
@@ -278,12 +280,7 @@ def is_target(text: str) -> bool:
 
 
 def _without(fields: Sequence[Field], names: Container[bytes]) -> list[Field]:
-    return [
-        field
-        for field in fields
-        if (name := LOWER[field[0]]) not in names
-        and (b"_" not in name or name.replace(b"_", b"-") not in names)
-    ]
+    return [field for field in fields if MEANT[field[0]] not in names]
 
 
 def _parameter_name(part: str) -> str:

@@ -7,7 +7,9 @@ of plain letters. A real server gave out `admin` for `t/../admin`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from proxy.plugin.principal import Principal
@@ -71,23 +73,27 @@ class SecretPath:
         return path
 
 
-def value_in_path(name: str, principal: Principal) -> str:
-    """Return a value that a path names. Raises LookupError where the caller has none, NotInPath.
+def value_in_path(name: str) -> Callable[[Principal], str]:
+    """Return what reads a value that a path names.
 
-    Lists, numbers and booleans are none: `1` and `true` might be somebody's name.
+    It raises LookupError where the caller has none, NotInPath for lists, numbers and booleans: `1` and
+    `true` might be somebody's name.
     """
-    value = _value(name, principal)
-    if value is None:
-        raise LookupError(f"no value for ${{{name}}}")
-    if type(value) is not str:
+    root, *parts = name.split(".")
+    read = attrgetter(*parts) if root == "principal" else partial(_claim, parts)
+
+    def value(principal: Principal) -> str:
+        found = read(principal)
+        if type(found) is str:
+            return found
+        if found is None:
+            raise LookupError(f"no value for ${{{name}}}")
         raise NotInPath(f"${{{name}}} is no text")
+
     return value
 
 
-def _value(name: str, principal: Principal) -> Any:
-    root, *parts = name.split(".")
-    if root == "principal":
-        return principal.subject if parts == ["subject"] else principal.tenant
+def _claim(parts: Sequence[str], principal: Principal) -> Any:
     value: Any = principal.claims
     for part in parts:
         value = value.get(part) if isinstance(value, Mapping) else None
