@@ -31,6 +31,8 @@ if TYPE_CHECKING:  # `typing` itself is a third of what a health check would imp
     from proxy.plugin.exchange import Client as Client
     from proxy.plugin.exchange import Exchange as Exchange
     from proxy.plugin.fields import PreparedHeaders as PreparedHeaders
+    from proxy.plugin.hosts import Origin as Origin
+    from proxy.plugin.hosts import TenantHosts as TenantHosts
     from proxy.plugin.jwk import VerifyingKey as VerifyingKey
     from proxy.plugin.jwk import key_of as key_of
     from proxy.plugin.jwks import KeySet as KeySet
@@ -78,6 +80,7 @@ _HOMES = {
     "KeySet": "proxy.plugin.jwks",
     "Once": "proxy.ports.stores",
     "OptionFile": "proxy.secrets.option_file",
+    "Origin": "proxy.plugin.hosts",
     "Outgoing": "proxy.plugin.outgoing",
     "Plugin": "proxy.plugin.base",
     "PluginContext": "proxy.plugin.context",
@@ -97,6 +100,7 @@ _HOMES = {
     "Store": "proxy.ports.stores",
     "TargetStatus": "proxy.plugin.context",
     "Template": "proxy.templates",
+    "TenantHosts": "proxy.plugin.hosts",
     "Unauthenticated": "proxy.errors",
     "Unavailable": "proxy.errors",
     "UpstreamStatus": "proxy.plugin.context",

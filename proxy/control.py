@@ -174,7 +174,7 @@ def _own_status(gateway: Gateway, _asked: Asked) -> tuple[int, Any]:
 
 def _upstream(one: UpstreamStatus) -> dict[str, Any]:
     """Return the counts of an upstream, and those of its targets that are in trouble."""
-    names = ("name", "open", "idle", "in_flight", "waiting", "panicking")
+    names = ("name", "open", "idle", "in_flight", "waiting", "panicking", "origins")
     troubles = [
         {"name": target.name, "state": target.state, "reason": target.reason}
         for target in one.targets

@@ -74,8 +74,12 @@ class Keeper:
             or speaks_of_stream(values.get(b"content-type", b""))
             or (not is_shared(values) and self._asked.scope in NOBODYS)
             # What stands further in chose another address for this caller, unseen by the upstream.
-            or (is_shared(values) and self._outgoing.target != self._target)
+            or (is_shared(values) and self._is_elsewhere)
         )
+
+    @property
+    def _is_elsewhere(self) -> bool:
+        return self._outgoing.target != self._target or self._outgoing.origin is not None
 
     @property
     def _assumes(self) -> bool:

@@ -70,7 +70,8 @@ def _upstream(one: dict[str, Any]) -> Iterator[str]:
     waiting = f", {one['waiting']} waiting" if one["waiting"] else ""
     counts = f"{one['in_flight']} in flight{waiting}, {one['idle']} idle of {one['open']}"
     panic = ", no target is well: all are asked" if one["panicking"] else ""
-    yield f"{'upstream':<12} {one['name']}: {counts}{panic}"
+    tenants = f", {one['origins']} tenants' hosts" if one.get("origins") else ""
+    yield f"{'upstream':<12} {one['name']}: {counts}{tenants}{panic}"
     for target in one["troubles"]:
         why = f" ({target['reason']})" if target["reason"] else ""
         yield f"  {target['name']} {target['state']}{why}"

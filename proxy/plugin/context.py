@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from aiohttp import web
 
+from proxy.plugin.hosts import TenantHosts
+
 if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge, Histogram
     from prometheus_client.registry import Collector
@@ -64,7 +66,9 @@ class UpstreamStatus:
     """Connections and targets of one upstream now, in this process.
 
     `panicking`: no target is well, so all are asked. `retries_refused` were over the budget.
-    `concurrent` and `queue` bound what is in flight and what waits; 0 where nobody said.
+    `concurrent` and `queue` bound what is in flight and what waits; 0 where nobody said. `origins`
+    counts tenants' hosts that have a pool beside it; what these hold is in the other counts, and
+    `concurrent` and `queue` bind each of them alone.
     """
 
     name: str
@@ -77,6 +81,7 @@ class UpstreamStatus:
     targets: Sequence[TargetStatus] = ()
     concurrent: int = 0
     queue: int = 0
+    origins: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +191,21 @@ class PluginContext(ABC):
     @abstractmethod
     def service(self, name: str) -> ServiceCaller:
         """Return a caller for a service of the file. Raises ConfigError for an unknown name."""
+
+    def hosts(
+        self,
+        suffixes: Iterable[str] = (),
+        networks: Iterable[str] = (),
+        ports: Iterable[int] = (443,),
+    ) -> TenantHosts:
+        """Return the rule of hosts that tenants name in their secrets; then, for each request:
+
+        `exchange.outgoing.send_to(hosts.origin(base_url))`. A host must end in one of `suffixes`, as
+        whole labels; none allows every name. All its addresses that are used are public, or inside
+        of `networks`, which alone allow a host to be an address. `ports` are all that a URL may
+        have. Raises ConfigError for what is no host name, no network or no port.
+        """
+        return TenantHosts(suffixes, networks, ports)
 
     @abstractmethod
     def serve(self, method: str, path: str, handler: OwnHandler) -> None:

@@ -13,6 +13,7 @@ from proxy.headers import MEANT, Field, first, is_name, without
 from proxy.paths import split_target
 from proxy.plugin.decoding import OF_REQUEST, decoded
 from proxy.plugin.fields import CleanHeaders, OutgoingHeaders, PreparedHeaders, outgoing_field
+from proxy.plugin.hosts import Origin
 from proxy.plugin.streams import broken, chained, gather
 from proxy.rewriting import cookies_without
 
@@ -31,6 +32,7 @@ class Outgoing:
 
     Hop-by-hop headers, forwarding headers and identity headers are gone already. `target` is the raw
     path and query. As long as nobody touches `headers` or `body`, both are relayed as received.
+    `origin` is where `send_to` sends it, None for the route's upstream.
     Setting a `method` or `target` that would not be one on the wire raises ValueError.
     """
 
@@ -44,6 +46,7 @@ class Outgoing:
         "_stream",
         "_target",
         "_upload",
+        "origin",
     )
 
     def __init__(
@@ -58,6 +61,7 @@ class Outgoing:
         self._content: bytes | None = None
         self._stream: AsyncIterator[bytes] | None = None
         self._handed_out = False
+        self.origin: Origin | None = None
 
     def __repr__(self) -> str:
         return f"<Outgoing {self._method} {self.path}>"
@@ -86,6 +90,18 @@ class Outgoing:
     def aim(self, target: str) -> None:
         """Set the target, whose bytes came through the gateway's own checks."""
         self._target = target
+
+    def send_to(self, origin: Origin) -> None:
+        """Send this request to a tenant's host in place of the route's upstream, from now on.
+
+        Called again, as behind a secret that has changed, it replaces what was said before. The path
+        of the base URL takes the place of the upstream's own, the rest of `target` stays byte for
+        byte. `Host`, SNI and the name in the certificate are the origin's. Raises TypeError for what
+        `TenantHosts.origin` has not made.
+        """
+        if not isinstance(origin, Origin):
+            raise TypeError("an origin is made by TenantHosts.origin")
+        self.origin = origin
 
     @property
     def path(self) -> str:

@@ -53,8 +53,8 @@ async def forward(incoming: web.BaseRequest) -> Answer:
         route: Route = request.route
         exchange = request.exchange
         body = body_to_send(exchange, route.retry)
-        if route.shaped:
-            route, body = sent_its_way(request, body)
+        if route.shaped or exchange.outgoing.origin is not None:
+            route, body = await sent_its_way(request, body)
         upstream = route.upstream
         for earlier in request.leases:
             earlier.end()  # a plugin tries again: the answer that it had is discarded
@@ -153,7 +153,7 @@ def request_head(request: Request, exchange: Exchange, target: Target, body: Bod
     outgoing = exchange.outgoing
     method = outgoing.method
     route: Route = request.route
-    host = route.spec.host
+    host = route.host
     if host is None:
         host = target.authority
     elif host == "preserve":

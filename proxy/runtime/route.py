@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, cast
 
 from proxy import paths
@@ -27,8 +28,9 @@ class Route:
 
     With `split` it is what the chain sees; the forwarder goes on by one of its ways. `base` is the
     path of the upstream for which outgoing targets are made: the route's own, of a way too, and
-    `moves` says that this one's is another; `shaped` that it has a split or a mirror. `patience` is
-    how long one try may take until the head of its answer, in seconds.
+    `moves` says that this one's is another; `shaped` that it has a split or a mirror. `home` is the
+    file's upstream, beside which tenants' hosts have their pools; `host` is what the file says of the
+    `Host` header. `patience` is how long one try may take until the head of its answer, in seconds.
     """
 
     __slots__ = (
@@ -38,6 +40,8 @@ class Route:
         "bounds",
         "chain",
         "forward_token",
+        "home",
+        "host",
         "limits",
         "mirror",
         "moves",
@@ -66,7 +70,8 @@ class Route:
         self.spec = spec
         self.name = spec.name
         self.service = spec.service
-        self.upstream = upstream
+        self.upstream = self.home = upstream
+        self.host = spec.host
         self.chain = chain
         self.timeouts = spec.timeouts
         self.retry = spec.retry
@@ -80,10 +85,20 @@ class Route:
         )
         self.rewrite = path_template(spec)
         self.rewrites_late = needs_principal(self.rewrite)
-        self.authorities = tuple(target.authority.lower() for target in upstream.spec.targets)
+        self.authorities = authorities_of(upstream)
 
     def __repr__(self) -> str:
         return f"<Route {self.name}>"
+
+    def sent_to(self, upstream: Upstream) -> Route:
+        """Return this route with the pool of a tenant's host for its only upstream."""
+        made = copy(self)
+        made.split = None
+        made.upstream = upstream
+        made.host = None
+        made.moves = made.base != upstream.spec.path
+        made.authorities = authorities_of(upstream)
+        return made
 
     @property
     def destination(self) -> str:
@@ -144,6 +159,11 @@ class NoRoute:
 
 
 NO_ROUTE = NoRoute()
+
+
+def authorities_of(upstream: Upstream) -> tuple[str, ...]:
+    """Return the host[:port] texts that mean an upstream."""
+    return tuple(target.authority.lower() for target in upstream.spec.targets)
 
 
 def path_template(spec: RouteSpec) -> Template | None:

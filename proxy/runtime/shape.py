@@ -9,6 +9,7 @@ from proxy.config.models import SplitSpec
 from proxy.runtime.mirror import Mirror
 from proxy.runtime.route import Route
 from proxy.runtime.split import Split, Way
+from proxy.runtime.tenants import sent_to_tenant
 
 if TYPE_CHECKING:
     from proxy.runtime.mirror import Body
@@ -43,9 +44,15 @@ def shape(route: Route, upstreams: Sequence[Upstream], shared: Shared, tasks: Ta
     route.split = Split(name, way(None), [way(one) for one in spec.split])
 
 
-def sent_its_way(request: Request, body: Body) -> tuple[Route, Body]:
-    """Send a request of a shaped route its way; return the route that it goes on by, and its body."""
+async def sent_its_way(request: Request, body: Body) -> tuple[Route, Body]:
+    """Send a request its way: return the route that it goes on by, and its body.
+
+    That of a tenant's host wins over a `split`. Raises GatewayError.
+    """
     route: Route = request.route
+    origin = request.exchange.outgoing.origin
+    if origin is not None:
+        return await sent_to_tenant(request, origin, body)
     if route.split is not None:
         route = route.split.choose(request)
     if route.mirror is not None:

@@ -104,6 +104,11 @@ class CircuitBreaker:
     def _probes(self, who: object) -> bool:
         return self.state is State.PROBING and self.prober is who
 
+    def end(self) -> None:
+        """Stop the timer, and tell nobody any more: whom it tells has it, which is a cycle."""
+        self.close()
+        self._changed = _nobody
+
     def close(self) -> None:
         """Stop the timer."""
         if self._timer is not None:
@@ -125,3 +130,7 @@ class CircuitBreaker:
         self._streak = 0
         self.untroubled = state is State.CLOSED
         self._changed()
+
+
+def _nobody() -> None:
+    """Nobody has the target any more."""

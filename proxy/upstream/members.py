@@ -19,11 +19,18 @@ Key = tuple[TargetSpec, tuple[SocketAddress, ...] | None]
 class Members:
     """Makes targets, and keeps those whose address stays."""
 
-    def __init__(self, spec: UpstreamSpec, context: SSLContext | None, resolver: Resolver) -> None:
-        """`context` is None where no target speaks TLS."""
+    def __init__(
+        self,
+        spec: UpstreamSpec,
+        context: SSLContext | None,
+        resolver: Resolver,
+        kind: type[Target] = Target,
+    ) -> None:
+        """`context` is None where no target speaks TLS; `kind` is what makes the targets."""
         self._spec = spec
         self._context = context
         self._resolver = resolver
+        self._kind = kind
         self._addresses: dict[tuple[str, int], tuple[SocketAddress, ...]] = {}
         self._known: dict[Key, Target] = {}
         self._inherited: dict[str, Standing] = {}
@@ -73,7 +80,7 @@ class Members:
 
     def _make(self, key: Key) -> Target:
         spec, addresses = key
-        target = Target(spec, self._spec.tls, self._resolver, self._context, addresses)
+        target = self._kind(spec, self._spec.tls, self._resolver, self._context, addresses)
         target.standing = self._inherited.get(target.label)
         return target
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from proxy.config.models import Timeouts, UpstreamSpec
 from proxy.errors import GatewayError
-from proxy.plugin.context import TargetStatus, UpstreamStatus
+from proxy.plugin.context import UpstreamStatus
 from proxy.plugin.exchange import Attempt
 from proxy.tasks import Tasks
 from proxy.upstream.budget import RetryBudget
@@ -25,6 +25,8 @@ from proxy.upstream.target import Target
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+    from proxy.upstream.origins import Origins
+
 
 class Upstream:
     """A named pool of interchangeable targets. A hanging upstream can't starve another.
@@ -32,15 +34,24 @@ class Upstream:
     A slot is one exchange in flight; at most `concurrent` are given out, at most `queue` wait for
     one. Every slot that `enter` gave must be given back by `leave`. `group` chooses targets, `budget`
     says whether a request may be tried again, `retries` counts those that were, by their reason.
+    `origins` are the pools of tenants' hosts that requests were sent to in its place, if any were.
     """
 
-    def __init__(self, spec: UpstreamSpec, context: SSLContext | None) -> None:
-        """`context` is None where no target speaks TLS."""
+    def __init__(
+        self,
+        spec: UpstreamSpec,
+        context: SSLContext | None,
+        resolver: Resolver | None = None,
+        kind: type[Target] = Target,
+    ) -> None:
+        """`context` is None where no target speaks TLS; `kind` is what makes the targets."""
         self.spec = spec
         self.name = spec.name
         self.context = context
-        self._resolver = Resolver(spec.resolve_ttl, self._found)
-        self.members = Members(spec, context, self._resolver)
+        self._resolver = resolver or Resolver(spec.resolve_ttl)
+        self._resolver.found = self._found
+        self.members = Members(spec, context, self._resolver, kind)
+        self.origins: Origins | None = None
         self.group = Group(spec)
         self.budget = RetryBudget()
         self._requests = self.budget.requests
@@ -197,10 +208,17 @@ class Upstream:
             checks = HealthChecks(self.spec.health, self.group, self._tasks)
             self._tasks.spawn(checks.run(), name=f"health of {self.name}")
 
+    @property
+    def owned(self) -> bool:
+        """Whether a snapshot has it."""
+        return self._owners > 0
+
     def release(self) -> None:
         """One snapshot less; the last one closes what is idle. Busy connections end by themselves."""
         self._owners -= 1
         if self._owners == 0:
+            if self.origins is not None:
+                self.origins.close()
             self._tasks.stop()
             self.group.close()
             for timer in (self._sweeper, self._looking_up):
@@ -248,38 +266,32 @@ class Upstream:
     @property
     def used(self) -> bool:
         """Whether anything was ever sent here, checks too: of 10,000 upstreams most may be asleep."""
-        asked = self._open or self.in_flight or self._requests.count
+        asked = self._open or self.in_flight or self._requests.count or self.origins
         return bool(asked or self.spec.health is not None)
 
+    @property
+    def open(self) -> int:
+        """How many connections there are, idle or not."""
+        return len(self._open)
+
+    @property
+    def waiting(self) -> int:
+        """How many exchanges wait for a slot."""
+        return len(self._waiters)
+
     def status(self) -> UpstreamStatus:
-        """Return what the pool holds now."""
-        idle = sum(len(target.idle) for target in self.targets)
+        """Return what the pool holds now, with those of tenants' hosts beside it."""
+        pools: list[Upstream] = [self, *(self.origins or ())]
         return UpstreamStatus(
             name=self.name,
-            open=len(self._open),
-            idle=idle,
-            in_flight=self.in_flight,
-            waiting=len(self._waiters),
+            open=sum(one.open for one in pools),
+            idle=sum(len(target.idle) for one in pools for target in one.targets),
+            in_flight=sum(one.in_flight for one in pools),
+            waiting=sum(one.waiting for one in pools),
             panicking=self.group.panicking,
-            retries_refused=self.budget.refused,
-            targets=[_status(target) for target in self.targets],
+            retries_refused=sum(one.budget.refused for one in pools),
+            targets=[target.status() for target in self.targets],
             concurrent=self.spec.concurrent,
             queue=self.spec.queue,
+            origins=len(pools) - 1,
         )
-
-
-def _status(target: Target) -> TargetStatus:
-    standing = target.standing
-    if standing is None:
-        return TargetStatus(target.label, "ok", target.in_flight, len(target.idle))
-    return TargetStatus(
-        target.label,
-        standing.state,
-        target.in_flight,
-        len(target.idle),
-        reason=standing.reason,
-        ejections=0 if standing.watch is None else standing.watch.ejections,
-        openings=0 if standing.breaker is None else standing.breaker.openings,
-        checks_passed=standing.checks[True],
-        checks_failed=standing.checks[False],
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
@@ -15,6 +15,8 @@ from proxy.tasks import Tasks
 
 SocketAddress = tuple[socket.AddressFamily, tuple[str | int, ...]]
 Found = Callable[[str, int, tuple[SocketAddress, ...]], None]
+Answered = Sequence[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str | int, ...]]]
+"""What `getaddrinfo` returns."""
 
 AFTER_FAILURE = 5.0
 """Seconds for which the last good answer serves after a look-up that failed."""
@@ -37,7 +39,7 @@ class Resolver:
 
     def __init__(self, ttl: float = 30.0, found: Found | None = None) -> None:
         self._ttl = ttl
-        self._found = found
+        self.found = found
         self._tasks = Tasks()
         self._known: dict[tuple[str, int], _Known] = {}
         self._looking: dict[tuple[str, int], asyncio.Task[tuple[SocketAddress, ...]]] = {}
@@ -46,7 +48,7 @@ class Resolver:
         """Return the addresses of a host. Raises GatewayError `upstream_unresolved`."""
         literal = _literal(host, port)
         if literal is not None:
-            return (literal,)
+            return self.admitted((literal,))
         known = self._known.get((host, port))
         now = asyncio.get_running_loop().time()
         if known is not None and known.until > now:
@@ -79,17 +81,26 @@ class Resolver:
     async def _look_up(self, host: str, port: int) -> tuple[SocketAddress, ...]:
         loop = asyncio.get_running_loop()
         try:
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = await self.ask(host, port)
         except OSError as error:
             known = self.last_good(host, port)
             if known is None:
                 raise GatewayError("upstream_unresolved", log=f"{host}: {error.strerror}") from None
             return known
         distinct = dict.fromkeys((family, address) for family, _, _, _, address in found)
-        addresses = cast("tuple[SocketAddress, ...]", tuple(distinct))
+        addresses = self.admitted(tuple(distinct))
         self._known[host, port] = _Known(addresses, loop.time() + self._ttl)
-        if self._found is not None:
-            self._found(host, port, addresses)
+        if self.found is not None:
+            self.found(host, port, addresses)
+        return addresses
+
+    async def ask(self, host: str, port: int) -> Answered:
+        """Ask the system. Raises OSError."""
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return cast("Answered", found)
+
+    def admitted(self, addresses: tuple[SocketAddress, ...]) -> tuple[SocketAddress, ...]:
+        """Return those of the addresses that may be used: those of the file's own targets all are."""
         return addresses
 
     def last_good(self, host: str, port: int) -> tuple[SocketAddress, ...] | None:

@@ -231,7 +231,7 @@ class Standing:
             if self._timer is not None:
                 self._timer.cancel()
             if self.breaker is not None:
-                self.breaker.close()
+                self.breaker.end()
 
 
 def watched(spec: UpstreamSpec) -> tuple[object, ...]:

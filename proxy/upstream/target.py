@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from proxy.config.models import TargetSpec, Timeouts, UpstreamTls
 from proxy.errors import GatewayError
+from proxy.plugin.context import TargetStatus
 from proxy.plugin.exchange import Attempt, now_since
 from proxy.upstream.connection import Connection
 from proxy.upstream.resolver import Resolver, SocketAddress
@@ -82,6 +83,23 @@ class Target:
         self.failing = None
         self.reached = True
         return connection
+
+    def status(self) -> TargetStatus:
+        """Return how it stands now."""
+        standing = self.standing
+        if standing is None:
+            return TargetStatus(self.label, "ok", self.in_flight, len(self.idle))
+        return TargetStatus(
+            self.label,
+            standing.state,
+            self.in_flight,
+            len(self.idle),
+            reason=standing.reason,
+            ejections=0 if standing.watch is None else standing.watch.ejections,
+            openings=0 if standing.breaker is None else standing.breaker.openings,
+            checks_passed=standing.checks[True],
+            checks_failed=standing.checks[False],
+        )
 
     async def _open(self, timeouts: Timeouts, attempt: Attempt, started: float) -> Connection:
         addresses = await self._addresses(timeouts)
