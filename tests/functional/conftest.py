@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from proxy.config.load import load_or_raise
 from proxy.config.models import Config
@@ -25,6 +26,7 @@ from tests.functional.faultkit import Backend, backends
 from tests.functional.keykit import KeyServer, rsa
 from tests.functional.kit import Gateway, RawUpstream, RecordingUpstream, Script
 from tests.functional.plugins_for_tests import Behaviour, Setup
+from tests.functional.tenantkit import ACME, BETA, TenantNames, TenantServer
 from tests.functional.valkeykit import Server, serving
 
 MakeGateway = Callable[..., Awaitable[Gateway]]
@@ -123,6 +125,39 @@ async def issuer() -> AsyncIterator[KeyServer]:
     await server.start()
     yield server
     await server.stop()
+
+
+@pytest.fixture(scope="session")
+def tenant_authority() -> trustme.CA:
+    """Sign the certificates of tenants' hosts."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def tenant_ca(tenant_authority: trustme.CA, tmp_path: Path) -> Path:
+    """Return the file that `tls.ca` names."""
+    path = tmp_path / "ca.pem"
+    tenant_authority.cert_pem.write_to_path(path)
+    return path
+
+
+@pytest.fixture
+def tenant_names(monkeypatch: pytest.MonkeyPatch) -> TenantNames:
+    """Say what tenants' names mean: the system's resolver is asked for all others."""
+    made = TenantNames()
+    monkeypatch.setattr("socket.getaddrinfo", made.getaddrinfo)
+    return made
+
+
+@pytest.fixture
+async def tenant(
+    tenant_names: TenantNames, tenant_authority: trustme.CA, notes: list[Any]
+) -> AsyncIterator[TenantServer]:
+    """Run a server that two tenants' names lead to."""
+    made = TenantServer()
+    await made.serve(tenant_authority.issue_cert(ACME, BETA))
+    yield made
+    await made.close()
 
 
 @pytest.fixture

@@ -115,6 +115,44 @@ class Ends(Plugin):
         await asyncio.Event().wait()
 
 
+class Tenant(Plugin):
+    """Sends a request to the base URL in its X-Base, with a credential; again to X-Again on a 401.
+
+    `NOTES` has the exchanges.
+    """
+
+    schema: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "suffixes": {"type": "array", "default": []},
+            "networks": {"type": "array", "default": []},
+            "ports": {"type": "array", "default": [443]},
+            "stage": {"type": "string", "default": "CREDENTIALS"},
+        },
+    }
+
+    def __init__(self, *, stage: str, **rules: Any) -> None:
+        self.stage = Stage[stage]
+        self._rules = rules
+
+    async def setup(self, context: PluginContext) -> None:
+        self._hosts = context.hosts(**self._rules)
+
+    async def __call__(self, request: web.BaseRequest, handler: Handler) -> Answer:
+        exchange = request[EXCHANGE]
+        NOTES.append(exchange)
+        outgoing = exchange.outgoing
+        bases = [outgoing.headers.popall(name, [])[:1] for name in ("X-Base", "X-Again")]
+        outgoing.headers["X-Key"] = "tenants-own"
+        for base in (one for found in bases for one in found):
+            outgoing.send_to(self._hosts.origin(base))
+            answer = await handler(request)
+            if answer.status != 401:
+                return answer
+        return await handler(request) if not bases[0] else answer
+
+
 class Trace(Plugin):
     """Appends its name to the request's and to the answer's `X-Trace`: the order is on the wire."""
 
