@@ -31,7 +31,10 @@ def with_reachability(loaded: Loaded) -> Loaded:
 async def _unreachable(config: Config) -> list[Diagnostic]:
     slots = asyncio.Semaphore(AT_ONCE)
     tries = [
-        _try(spec, target, place, slots) for spec, place in _used(config) for target in spec.targets
+        _try(spec, target, place, slots)
+        for spec, place in _used(config)
+        for target in spec.targets
+        if not target.nowhere
     ]
     return [found for found in await asyncio.gather(*tries) if found is not None]
 

@@ -108,6 +108,11 @@ class TargetSpec:
         default = {"http": 80, "https": 443}[self.scheme]
         return host if self.port == default else f"{host}:{self.port}"
 
+    @property
+    def nowhere(self) -> bool:
+        """Whether it names a host that there is not (RFC 6761, 6.4): for routes to tenants' hosts."""
+        return self.host.lower().removesuffix(".").endswith(".invalid")
+
     def __str__(self) -> str:
         return f"{self.scheme}://{self.authority}"
 

@@ -33,7 +33,9 @@ _MAX_HOST = 253
 class Origin:
     """Where a request is sent in place of its route's upstream: made by `TenantHosts.origin` alone.
 
-    Its text is a name that tells one from another and not where it is: see `alias`.
+    Two of the same host, port, path and networks are equal. `alias` is its text: what logs and traces
+    call it, such as `https://322ad7cdd9ff.tenant`. These are the first 12 digits of the SHA-256 of
+    the host, with `:port` behind it where that is not 443.
     """
 
     __slots__ = ("_hash", "_key", "alias", "host", "networks", "path", "port")
@@ -45,7 +47,7 @@ class Origin:
         self.networks = networks
         self._key = host, port, path, networks
         self._hash = hash(self._key)
-        self.alias = alias_of(host, port)
+        self.alias: str = alias_of(host, port)
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Origin) and self._key == other._key)
@@ -61,11 +63,7 @@ class Origin:
 
 
 def alias_of(host: str, port: int = _PORT) -> str:
-    """Return what logs and traces call a tenant's host: `https://7c0fca2e1f60.tenant`.
-
-    These are the first 12 digits of the SHA-256 of the host, with `:port` behind it where that is
-    not 443. Whoever knows the host finds it by `printf %s HOST | sha256sum`.
-    """
+    """Return what a tenant's host is called: who knows it finds it by `printf %s HOST | sha256sum`."""
     text = host if port == _PORT else f"{host}:{port}"
     return f"https://{sha256(text.encode()).hexdigest()[:12]}.tenant"
 

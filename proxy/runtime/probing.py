@@ -102,7 +102,7 @@ def _doubtful(upstreams: Iterable[Upstream]) -> list[Target]:
         for upstream in upstreams
         if upstream.spec.health is None
         for target in upstream.targets
-        if target.failing is not None or not target.reached
+        if (target.failing is not None or not target.reached) and not target.spec.nowhere
     ]
     if len(doubtful) > MOST:
         doubtful = [target for target in doubtful if target.failing is not None]

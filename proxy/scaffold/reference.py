@@ -19,7 +19,9 @@ _OWN = {
     "Answer": {"from_upstream", "of", "payload", "untouched", "wire_fields", "close", "framed"},
     "CleanHeaders": {"from_wire", "to_wire"},
     "Exchange": {"callbacks", "markers"},
+    "Origin": {"__init__", "host", "networks", "path", "port"},
     "Outgoing": {"aim", "carry", "hold", "let_go", "payload", "wire_fields"},
+    "TenantHosts": {"__init__"},
     "Unavailable": {"refusal"},
 }
 """What the gateway itself calls: public in Python, and no part of the contract."""

@@ -260,8 +260,8 @@ class Upstream:
     @property
     def failing(self) -> str | None:
         """Why no target can be reached, None while one can, as far as the last tries tell."""
-        codes = [target.failing for target in self.targets]
-        return None if None in codes else codes[0]
+        codes = [target.failing for target in self.targets if not target.spec.nowhere]
+        return None if None in codes or not codes else codes[0]
 
     @property
     def used(self) -> bool:

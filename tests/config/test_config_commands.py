@@ -137,6 +137,13 @@ async def test_connect_tells_which_upstreams_can_not_be_reached(write: Any) -> N
     assert found.failed
 
 
+def test_connect_does_not_try_a_host_that_there_is_not(write: Any) -> None:
+    loaded = write.text(
+        'version: 1\nservices:\n  shops: {upstream: "https://shops.invalid", public: true}\n'
+    )
+    assert with_reachability(loaded).diagnostics == loaded.diagnostics
+
+
 def test_connect_asks_nothing_for_a_bad_file(write: Any) -> None:
     loaded = write.text(BAD)
     assert with_reachability(loaded) is loaded
