@@ -25,6 +25,8 @@ def check(injection: Injection, given: Mapping[str, Any], problems: Problems) ->
         problems.add(
             "path", "it begins with a slash and ends with none, such as /bot${secret.token}"
         )
+    if path is not None and given["base_url"] is not None:
+        problems.add("path", "base_url has a path of its own", hint="write it there")
 
 
 def _check_name(name: str, seen: set[str], problems: Problems) -> None:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 from plugins.credentials import values
 from plugins.credentials.values import LEAST
-from proxy import Answer, Outgoing, PreparedHeaders, Secret, Template
+from proxy import (
+    Answer,
+    GatewayError,
+    Origin,
+    Outgoing,
+    PreparedHeaders,
+    Secret,
+    Template,
+    TenantHosts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +35,10 @@ class Injection:
         query: Mapping[str, Template],
         cookies: Mapping[str, Template],
         path: Template | None,
+        base_url: Template | None,
     ) -> None:
+        self.hosts: TenantHosts | None = None
+        self._base_url = base_url
         self._headers = headers
         self._basic = basic
         self._query = query
@@ -34,7 +46,8 @@ class Injection:
         self._path = path
 
     def __bool__(self) -> bool:
-        return bool(self._headers or self._basic or self._query or self._cookies or self._path)
+        put = self._headers or self._basic or self._query or self._cookies
+        return bool(put or self._path or self._base_url)
 
     def told(self) -> Iterator[str]:
         """Yield where something is put, by name."""
@@ -45,10 +58,13 @@ class Injection:
         yield from (f"cookie {name}" for name in self._cookies)
         if self._path is not None:
             yield "the path"
+        if self._base_url is not None:
+            yield "the host"
 
     def of(self, secret: Secret) -> Prepared:
         """Make a credential of a secret. Raises GatewayError, `credential_missing` or `_invalid`."""
         fields = values.Fields(secret)
+        origin = None if self._base_url is None else self._origin(self._base_url, secret)
         prefix = "" if self._path is None else values.prefix(self._path, fields)
         named = values.headers(self._headers, fields)
         query = values.headers(self._query, fields)
@@ -61,13 +77,20 @@ class Injection:
             password.text(self._basic["password"])
             texts += [authorization.partition(" ")[2], *password.used.values()]
         headers = values.prepared(named) if named else None
-        return Prepared(headers, query, cookies, prefix, values.telling(iter(texts)))
+        return Prepared(headers, query, cookies, prefix, origin, values.telling(iter(texts)))
+
+    def _origin(self, base_url: Template, secret: Secret) -> Origin:
+        assert self.hosts is not None, "it is set up"
+        try:
+            return self.hosts.origin(values.Fields(secret).text(base_url))
+        except ValueError as error:
+            raise GatewayError("credential_invalid", log=f"base_url: {error}") from None
 
 
 class Prepared:
     """One secret on its way. Nothing that shows it shows a value."""
 
-    __slots__ = ("_cookies", "_headers", "_plain", "_prefix", "_query", "_telling")
+    __slots__ = ("_cookies", "_headers", "_origin", "_plain", "_prefix", "_query", "_telling")
 
     def __init__(
         self,
@@ -75,6 +98,7 @@ class Prepared:
         query: Mapping[str, str],
         cookies: Mapping[str, str],
         prefix: str,
+        origin: Origin | None,
         telling: Sequence[bytes],
     ) -> None:
         self._headers = headers
@@ -82,7 +106,8 @@ class Prepared:
         self._cookies = cookies
         self._prefix = prefix
         self._telling = telling
-        self._plain = not (query or cookies or prefix)
+        self._origin = origin
+        self._plain = not (query or cookies or prefix or origin)
 
     def put_on(self, outgoing: Outgoing) -> None:
         """Put it in the place of what the client sent."""
@@ -96,6 +121,8 @@ class Prepared:
             outgoing.set_cookie(name, value)
         if self._prefix:
             outgoing.target = self._prefix + outgoing.target
+        if self._origin is not None:
+            outgoing.send_to(self._origin)
 
     def kept_from(self, answer: Answer) -> Answer:
         """Return an answer without the headers that repeat it."""

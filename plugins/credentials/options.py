@@ -41,7 +41,7 @@ SCHEMA: Mapping[str, Any] = {
     "description": "Puts an upstream's credential on each request, from a secret store, chosen by who "
     "calls. What the client sent in its place is removed first; the client never sees it, and a "
     "header of the answer that repeats it is removed. It needs one or more of headers, basic, query, "
-    "cookies and path.",
+    "cookies, path and base_url.",
     "properties": {
         "secret": {
             "anyOf": [
@@ -96,6 +96,52 @@ SCHEMA: Mapping[str, Any] = {
             "What is put before the path that is sent, such as /bot${secret.token}. Values are "
             "percent-encoded. Default none."
         ),
+        "base_url": _value(
+            "Where the request is sent, for connectors whose host belongs to the tenant: "
+            "${secret.base_url}, such as https://shop.example.com/wp-json. Default none: the service's "
+            "upstream. Its path takes the place of the upstream's own. Only https, with the host's "
+            "certificate verified, and only public addresses: what the host means is looked at when a "
+            "connection is opened, and an address that is private answers 502 tenant_address_refused."
+        ),
+        "hosts": {
+            "type": "object",
+            "additionalProperties": False,
+            "default": {},
+            "description": "Which hosts base_url may name. Default: any public one.",
+            "properties": {
+                "suffixes": {
+                    "type": "array",
+                    "default": [],
+                    "items": {"type": "string", "minLength": 1, "description": "A suffix."},
+                    "description": "Names in which a host must end, such as [myshopify.com]. Default "
+                    "none: any name. Name them where you can: a tenant then reaches nothing else.",
+                },
+                "networks": {
+                    "type": "array",
+                    "default": [],
+                    "items": {
+                        "type": "string",
+                        "format": "network",
+                        "description": "A network.",
+                    },
+                    "description": "Networks that are not public and may be reached all the same, "
+                    "such as [10.20.0.0/16]. Default none. Whoever writes a tenant's secret reaches "
+                    "all of them.",
+                },
+                "ports": {
+                    "type": "array",
+                    "minItems": 1,
+                    "default": [443],
+                    "items": {
+                        "type": "integer",
+                        "minimum": 1,
+                        "maximum": 65535,
+                        "description": "A port.",
+                    },
+                    "description": "Ports that base_url may have. Default [443].",
+                },
+            },
+        },
         "on_status": {
             "type": "array",
             "items": {

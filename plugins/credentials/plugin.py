@@ -76,6 +76,8 @@ class Credentials(Plugin):
         query: Mapping[str, Template] | None = None,
         cookies: Mapping[str, Template] | None = None,
         path: Template | None = None,
+        base_url: Template | None = None,
+        hosts: Mapping[str, Any],
     ) -> None:
         self._paths = (secret,) if isinstance(secret, SecretPath) else tuple(secret)
         self._names = tuple(dict.fromkeys(name for one in self._paths for name in one.names))
@@ -87,8 +89,10 @@ class Credentials(Plugin):
             query=query or {},
             cookies=cookies or {},
             path=path,
+            base_url=base_url,
         )
-        self._given = {"headers": headers, "basic": basic, "path": path}
+        self._given = {"headers": headers, "basic": basic, "path": path, "base_url": base_url}
+        self._hosts = hosts
         self._on_status = frozenset(on_status)
         self._keep_body = keep_body
         self._required = required
@@ -103,6 +107,7 @@ class Credentials(Plugin):
 
     async def setup(self, context: PluginContext) -> None:
         self._store = context.secrets.store(self._store_name)
+        self._injection.hosts = context.hosts(**self._hosts)
         if self._names:
             return
         try:

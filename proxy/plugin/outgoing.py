@@ -148,18 +148,15 @@ class Outgoing:
         Where a chain runs again for a request, those of the same names that were put before are gone;
         with `instead` the client's are gone too, and those that only `_` for `-` tells from them.
         """
-        before = self._put
-        if instead and not prepared.names.isdisjoint(
-            [MEANT[name] for name, _ in self.wire_fields()]
-        ):
-            names = prepared.names
+        before, names = self._put, prepared.names
+        if instead and not names.isdisjoint([MEANT[name] for name, _ in self.wire_fields()]):
             self.edit_fields(lambda fields: [*_without(fields, names), *prepared.fields])
-        elif (instead and self._headers is None) or (before is None and self._headers is None):
+        elif self._headers is None and (instead or before is None):
             self._fields.extend(prepared.fields)
         else:
-            again = prepared.names & (before or frozenset())
+            again = names & (before or frozenset())
             self.edit_fields(lambda fields: [*without(fields, again), *prepared.fields])
-        self._put = prepared.names if before is None else before | prepared.names
+        self._put = names if before is None else before | names
 
     def wire_fields(self) -> Sequence[Field]:
         """Return the raw fields to send, without framing ones: none comes in here, nor by a plugin."""

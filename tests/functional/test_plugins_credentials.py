@@ -15,6 +15,7 @@ from proxy.ports.secrets import Keeping
 from proxy.secrets.files import FileStore
 from tests.functional.conftest import MakeGateway
 from tests.functional.kit import Gateway, RecordingUpstream, Reply
+from tests.functional.tenantkit import ACME, BETA, TenantServer, hides
 from tests.functional.test_plugins_access import bearer, code_of
 
 SECRETS = {"acme": "s3same-of-acme", "globex": "s3same-of-globex"}
@@ -233,3 +234,73 @@ async def test_values_stand_in_no_log_and_no_page(
         await ask(running, tenant)
     pages = [await running.admin(page) for page in ("/config", "/ready", "/metrics", "/health")]
     assert "s3same" not in caplog.text + "".join(page.body.decode() for page in pages)
+
+
+# -- hosts of tenants
+
+
+def shops(tenant: TenantServer, ca: Path, hosts: str) -> str:
+    options = (
+        'secret: "tenants/${principal.tenant}/shop", base_url: "${secret.base_url}", '
+        f'headers: {{X-Key: "${{secret.key}}"}}, hosts: {{{hosts}, ports: [{tenant.port}]}}'
+    )
+    text = routes("https://shop.invalid/v1", options)
+    return text.replace(
+        'upstream: "https://shop.invalid/v1"',
+        f'upstream: {{url: "https://shop.invalid/v1", tls: {{ca: "{ca}"}}}}',
+    )
+
+
+def connect(kept: Path, tenant: str, base_url: str) -> None:
+    put(kept / f"tenants/{tenant}/shop.yaml", f"key: s3same-of-{tenant}\nbase_url: {base_url}\n")
+
+
+async def test_each_tenants_requests_go_to_the_host_of_its_own_secret(
+    gateway: MakeGateway, tenant: TenantServer, tenant_ca: Path, kept: Path
+) -> None:
+    for name, host in (("acme", ACME), ("globex", BETA)):
+        connect(kept, name, f"https://{host}:{tenant.port}/of-{name}")
+    running = await gateway(
+        shops(tenant, tenant_ca, "suffixes: [shops.example], networks: [127.0.0.0/8]")
+    )
+    for name, host in (("acme", ACME), ("globex", BETA)):
+        assert (await ask(running, name, "/crm/x?y=1")).status == 200
+        assert tenant.named[-1] == host
+        assert tenant.last.target == f"/of-{name}/x?y=1"
+        assert tenant.last.header("X-Key") == f"s3same-of-{name}"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "hosts", "refused"),
+    [
+        ("https://evil.example/", "suffixes: [shops.example]", (502, "credential_invalid")),
+        ("http://{host}:{port}/", "suffixes: [shops.example]", (502, "credential_invalid")),
+        ("https://127.0.0.1:{port}/", "suffixes: []", (502, "credential_invalid")),
+        ("https://u:p@{host}:{port}/", "suffixes: []", (502, "credential_invalid")),
+        ("https://{host}:{port}/", "suffixes: []", (502, "tenant_address_refused")),
+    ],
+)
+async def test_no_secret_leads_where_the_operator_does_not_let_it(
+    gateway: MakeGateway,
+    tenant: TenantServer,
+    tenant_ca: Path,
+    kept: Path,
+    base_url: str,
+    hosts: str,
+    refused: tuple[int, str],
+) -> None:
+    connect(kept, "acme", base_url.format(host=ACME, port=tenant.port))
+    running = await gateway(shops(tenant, tenant_ca, hosts))
+    reply = await ask(running)
+    assert (reply.status, code_of(reply)) == refused
+    assert not tenant.seen
+    assert hides(reply)
+
+
+async def test_a_secret_without_a_host_sends_its_credential_nowhere(
+    gateway: MakeGateway, tenant: TenantServer, tenant_ca: Path, kept: Path
+) -> None:
+    put(kept / "tenants/acme/shop.yaml", "key: s3same")
+    running = await gateway(shops(tenant, tenant_ca, "networks: [127.0.0.0/8]"))
+    reply = await ask(running)
+    assert (reply.status, code_of(reply)) == (424, "credential_missing")

@@ -425,6 +425,7 @@ async def test_the_callers_that_are_remembered_are_bounded(monkeypatch: pytest.M
         ({"secret": "platform/x", "headers": {"X-A": "a", "x_a": "b"}}, "headers.x_a"),
         ({"secret": "platform/x", "path": "bot"}, "path"),
         ({"secret": "platform/x", "path": "/bot/"}, "path"),
+        ({"secret": "platform/x", "path": "/b", "base_url": "https://x"}, "path"),
         (
             {
                 "secret": "platform/x",
