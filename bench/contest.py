@@ -6,7 +6,7 @@ a machine that becomes slower or faster meanwhile treats both alike; the ratio i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
@@ -48,11 +48,19 @@ class Outcome:
 
     def ratios(self, label: str, other: str) -> list[float]:
         """Cost of ``label`` ÷ cost of ``other``, per round; empty when one did not take part."""
+        return [a / b for a, b in self._pairs(label, other)]
+
+    def differences(self, label: str, other: str) -> list[float]:
+        """Cost of ``label`` less that of ``other``, per round; empty when one did not take part."""
+        return [a - b for a, b in self._pairs(label, other)]
+
+    def _pairs(self, label: str, other: str) -> Iterator[tuple[float, float]]:
         labels = [entrant.label for entrant in self.entrants]
         if label not in labels or other not in labels:
-            return []
+            return
         ours, theirs = self.samples[labels.index(label)], self.samples[labels.index(other)]
-        return [self.cost(a) / self.cost(b) for a, b in zip(ours, theirs, strict=True)]
+        for a, b in zip(ours, theirs, strict=True):
+            yield self.cost(a), self.cost(b)
 
     def table(self, subject: str, unit: str) -> Table:
         """Rows in the order of measurement. ``unit`` names the cost, as ``µs/request``."""

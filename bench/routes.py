@@ -53,6 +53,18 @@ def closed_service(upstream: int) -> str:
     return f"services:\n  api: http://127.0.0.1:{upstream}\n"
 
 
+def of_tenant(upstream: int, folder: Path, credential: str) -> str:
+    """One service behind an API key of a tenant, perhaps with ``credential``; secrets are files."""
+    digest = hashlib.sha256(API_KEY.encode()).hexdigest()
+    return f"""secrets: {{file: {{path: {folder}}}}}
+plugins: [{{api-key: {{keys: [{{name: bench, tenant: acme, sha256: {digest}}}]}}}}]
+services:
+  api:
+    upstream: http://127.0.0.1:{upstream}
+    plugins: [{credential}]
+"""
+
+
 def one_service(upstream: int) -> str:
     """Public, and open to uploads beyond the default of 10 MiB."""
     return f"""services:

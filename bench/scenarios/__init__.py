@@ -10,6 +10,7 @@ from bench.scenarios import (
     caching,
     chain,
     checking,
+    credentials,
     drain,
     guarding,
     hanging,
@@ -37,6 +38,9 @@ ALL = (
     Scenario("logged", "the same with request ids, an access log to a file, metrics", load.logged),
     Scenario(
         "guarded", "the same with a token: jwt, rate-limit, identity-headers", guarding.guards
+    ),
+    Scenario(
+        "credentials", "a tenant's cached credential, CPU per request", credentials.credentials
     ),
     Scenario("post", "10 KiB POST, echoed", load.post),
     Scenario("download", "1 MiB download, CPU per byte", load.download),

@@ -10,8 +10,8 @@ from bench.ask import status_of
 from bench.lab import Lab
 from bench.measure import Sample
 from bench.process import BenchError
+from bench.scenarios import credentials, holding
 from bench.scenarios import hanging as scenario
-from bench.scenarios import holding
 from bench.settings import QUICK
 
 SHORTEST = replace(QUICK, rounds=1, hanging=40)
@@ -36,6 +36,13 @@ def test_watched_targets_are_measured_against_a_plain_one(lab: Lab) -> None:
     (verdict,) = section.verdicts
     assert len(verdict.values) == 1
     assert 0.5 < verdict.values[0] < 2  # of two short runs on a busy machine
+    assert not any("failed" in note for note in section.notes)
+
+
+def test_a_credential_is_measured_against_none(lab: Lab) -> None:
+    section = credentials.credentials(lab)
+    (verdict,) = section.verdicts
+    assert len(verdict.values) == 1
     assert not any("failed" in note for note in section.notes)
 
 
