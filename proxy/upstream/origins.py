@@ -183,6 +183,10 @@ class TenantTargetSpec(TargetSpec):
         return self.alias
 
 
+_REASONED = frozenset({"upstream_unresolved", "upstream_tls_failed"})
+"""Errors whose reasons are told. asyncio writes the address into why a connection failed."""
+
+
 class TenantTarget(Target):
     """A target that no log tells the host or the address of: they came from a secret."""
 
@@ -207,7 +211,8 @@ class TenantTarget(Target):
             # One error may be several requests' that waited for one look-up: twice is as once.
             _, colon, reason = error.log.rpartition(": ")
             reason = reason.replace(self.spec.host, "its host")
-            error.log = f"{self.label}: {reason}" if colon else self.label
+            told = colon and error.code in _REASONED
+            error.log = f"{self.label}: {reason}" if told else self.label
             raise
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import threading
 from pathlib import Path
 
@@ -289,6 +290,25 @@ async def test_of_a_mixed_answer_only_what_is_allowed_is_connected_to(
     running = await gateway(shop(tenant, tenant_ca, networks="127.0.0.1/32"))
     assert (await running.get(f"{PATH}/x", tenant.base())).status == 200
     assert len(NOTES[0].attempts) == 1
+
+
+async def test_several_addresses_are_as_many_targets_and_no_log_has_them(
+    gateway: MakeGateway, tenant: TenantServer, tenant_names: TenantNames, tenant_ca: Path
+) -> None:
+    """At the second address nothing listens: what goes there is sent to the first one."""
+    tenant_names.answers[ACME] = [["127.0.0.1", "127.0.0.2", "10.0.0.1"]]
+    running = await gateway(shop(tenant, tenant_ca, upstream=", keepalive: 1ms"))
+    for _ in range(4):
+        assert (await running.get(f"{PATH}/x", tenant.base())).status == 200
+        await asyncio.sleep(0.005)
+    (pool,) = pools(running)
+    assert len(pool.targets) == 2, "10.0.0.1 is none"
+    tries = [attempt for exchange in NOTES[1:] for attempt in exchange.attempts]
+    own = tenant.alias().removeprefix("https://")
+    assert {one.target for one in tries} == {target.label for target in pool.targets}
+    assert all(re.fullmatch(rf"https://[0-9a-f]{{6}}\.{own}", one.target) for one in tries)
+    assert {one.code for one in tries} == {None, "upstream_connect_refused"}
+    assert {one.note for one in tries if one.code} < {one.target for one in tries}
 
 
 async def test_what_was_checked_is_what_is_connected_to(
