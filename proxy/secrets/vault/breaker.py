@@ -59,16 +59,19 @@ class Breaker:
         """Why calls fail at once, None while they are let through."""
 
     @contextmanager
-    def admitted(self) -> Iterator[None]:
-        """Let one call through. Raises SecretAway with the last reason where it is to wait."""
+    def admitted(self) -> Iterator[bool]:
+        """Let one call through, and say whether it is the one that tries whether all is well again.
+
+        Raises SecretAway with the last reason where it is to wait.
+        """
         if self.why is None:
-            yield
+            yield False
             return
         if self._probing or self._pause.left:
             raise SecretAway(self.why)
         self._probing = True
         try:
-            yield
+            yield True
         finally:
             self._probing = False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from time import monotonic
@@ -55,10 +56,9 @@ class Transport:
         `of_token`: it is about the token itself, and takes a thread of its own.
         """
         wire = await self._opened()
-        with self._breaker.admitted():
-            answer = await self._sent(
-                wire, call, token, self._keepers if of_token else self._readers
-            )
+        lane = self._keepers if of_token else self._readers
+        with self._breaker.admitted() as probes:
+            answer = await self._sent(partial(self._send, wire, call, token, probes), lane)
             if isinstance(answer, Unanswered):
                 raise self._unanswered(answer)
             error = refusal(answer, self._server, call.path)
@@ -70,15 +70,26 @@ class Transport:
             raise error
         return answer
 
-    async def _sent(self, wire: Wire, call: Call, token: str, lane: Lane) -> Answer | Unanswered:
+    async def _sent(
+        self, send: Callable[[float], Answer | Unanswered | None], lane: Lane
+    ) -> Answer | Unanswered:
         deadline = monotonic() + self._within
         try:
-            return await lane.run(partial(wire.send, call, token, deadline), self._within)
+            answer = await lane.run(partial(send, deadline), self._within)
         except TooLate:
             return Unanswered(f"did not answer within {self._within:g} s")
         except Busy:
             message = f"{self._server} is asked for too much at once: no thread was free"
             raise SecretAway(message) from None
+        if answer is None:
+            raise SecretAway(self._breaker.why or f"{self._server} was not asked")
+        return answer
+
+    def _send(
+        self, wire: Wire, call: Call, token: str, probes: bool, deadline: float
+    ) -> Answer | Unanswered | None:
+        """Send in a thread; not where others have found out, while it was waited for, that it fails."""
+        return None if self._breaker.why and not probes else wire.send(call, token, deadline)
 
     def _unanswered(self, failure: Unanswered) -> SecretError:
         why = f"{self._server} {failure.why}"

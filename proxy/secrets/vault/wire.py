@@ -52,7 +52,7 @@ class Wire:
             }
         )
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._pool = HTTPAdapter(1, connections, max_retries=urllib3.Retry(0, redirect=False))
+        self._pool = HTTPAdapter(1, connections, max_retries=urllib3.Retry(0, read=False))
         self._session.mount("https://", self._pool)
         self._session.mount("http://", self._pool)
         self._used = monotonic()
