@@ -206,6 +206,18 @@ async def test_a_users_lease_is_renewed_until_it_is_given_back(bao: Bao, vault: 
             await store.renew(renewed)
 
 
+async def test_a_lease_that_may_not_be_renewed_is_read_anew(bao: Bao, vault: MakeStore) -> None:
+    path = bao.pki("narrow")
+    bao.policy("issues", 'path "pki/issue/*" { capabilities = ["update"] }')
+    mounts = (VaultMount("pki", "pki", parameters={"common_name": "a.example.com"}),)
+    store = vault(bao.address, bao.token("issues", "default"), mounts=mounts)
+    found = await store.get(path)
+    assert found.lease is not None
+    bao.policy("issues", 'path "sys/leases/renew" { capabilities = ["deny"] }')
+    with pytest.raises(SecretMissing, match="can't be renewed"):
+        await store.renew(found.lease)
+
+
 # -- namespaces
 
 

@@ -6,6 +6,8 @@ import asyncio
 import logging
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -62,6 +64,11 @@ async def refused(store: VaultStore, path: str = "x") -> SecretError:
         (answer(403, {"errors": [CANARY]}), SecretForbidden, "forbids secret/data/x"),
         (answer(400, {"errors": [CANARY]}), SecretMalformed, "takes no such request"),
         (answer(405, {"errors": [CANARY]}), SecretMalformed, "takes no such request"),
+        (
+            answer(400, {"errors": ["Upgrading. It will be unavailable for a brief period."]}),
+            SecretAway,
+            "is making secret/data/x ready",
+        ),
         (answer(404, b"<html>not found"), SecretAway, "did not answer as a store (404)"),
         (answer(403, {"message": CANARY}), SecretAway, "did not answer as a store (403)"),
         (answer(401, {"errors": [CANARY]}), SecretAway, "did not answer as a store (401)"),
@@ -216,6 +223,12 @@ async def test_nothing_is_there_before_the_first_question(vault: MakeStore) -> N
     assert await store.ready() is None
     assert threading.active_count() == before
     await store.close()
+
+
+def test_its_libraries_are_imported_where_it_is_used() -> None:
+    code = "import sys, proxy.secrets.vault.store; print({'hvac', 'requests'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 async def test_a_server_that_is_not_there_is_told_with_its_address(vault: MakeStore) -> None:

@@ -4,7 +4,8 @@
 |---|---|
 | 404 | SecretMissing; also a deleted version of KV version 2, which comes with a body |
 | 403 | SecretForbidden |
-| 400, 405 | SecretMalformed; SecretConflict where a check-and-set has failed |
+| 400, 405 | SecretMalformed; SecretConflict where a check-and-set has failed; SecretAway from a
+KV engine that was mounted just now |
 | 412, 429, 5xx, 3xx, anything else | SecretAway |
 
 The first three are the store's own word only in its own form, a JSON object with `errors` or `data`:
@@ -83,6 +84,8 @@ def _own_word(answer: Answer, server: str, place: str) -> SecretError:
             hint = "see 'mount' and 'mounts' in the section secrets.vault"
             return SecretMissing(f"nothing is mounted at {place}", hint=hint)
         return SecretMissing(f"there is no {place}")
+    if answer.says("unavailable for a brief period"):
+        return SecretAway(f"{server} is making {place} ready")
     if answer.says("check-and-set"):
         return SecretConflict(f"{place} has been written since it was read")
     hint = "see whether 'engine' is what is mounted there"

@@ -96,11 +96,13 @@ class VaultStore(SecretStore):
         return Secret(dict(fields), engines.version_of(answer, place))
 
     async def renew(self, lease: Lease) -> Lease:
-        """Return what is left of a lease now. Raises SecretMissing where it has ended."""
+        """Return what is left of a lease now. Raises SecretMissing where it ends or has ended."""
         try:
             answer = await self._ask(engines.renewing(lease, self._namespace(lease)))
         except SecretMalformed:  # 400: the server knows no such lease
             raise SecretMissing("the lease has ended") from None
+        except SecretForbidden as error:  # of the renewal, not of the secret: it is read again
+            raise SecretMissing(f"the lease can't be renewed: {error}") from None
         renewed = engines.lease_of(answer)
         if renewed is None:
             raise SecretMissing("the lease has ended")
