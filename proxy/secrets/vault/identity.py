@@ -185,15 +185,17 @@ class Identity:
 
     async def _prolong(self, token: Token) -> bool:
         """Say whether there is more to be done for the token that is in use then."""
+        given = self._settings.auth.method in GIVEN
         try:
             if token.renewable and await self._renewed(token):
                 return True
         except SecretAway as error:
-            self._setbacks.add(error, self._about())
-            return True
+            if given or self._transport.why is not None:
+                self._setbacks.add(error, self._about())
+                return True  # the server is away; 500 alone may also say "past the maximum"
         except SecretError:
-            pass  # it may not renew itself, or is dead: another one is got
-        if self._settings.auth.method in GIVEN:
+            pass  # it may not renew itself, or is dead
+        if given:
             return False
         with suppress(SecretError):  # told where it came about
             await self._entered()
