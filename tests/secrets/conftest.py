@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 from blockbuster import blockbuster_ctx
@@ -21,7 +21,7 @@ def bao() -> Iterator[Bao]:
 
 
 @pytest.fixture
-async def vault(request: pytest.FixtureRequest) -> AsyncIterator[MakeStore]:
+async def vault() -> AsyncIterator[MakeStore]:
     """Make stores that are closed when the test ends: `vault(bao.address, token)`.
 
     Instead of a token, a `VaultAuth`; further arguments are of `VaultSecrets`.
@@ -37,6 +37,3 @@ async def vault(request: pytest.FixtureRequest) -> AsyncIterator[MakeStore]:
         yield make
         for store in made:
             await store.close()
-
-
-Until = Callable[[Callable[[], Awaitable[bool]]], Awaitable[None]]
