@@ -92,6 +92,11 @@ class Bao(Space):
         """Stop it: connections are taken, and nothing answers."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        self._until(self._stands_still)  # a thread that is on a core goes on for a moment
+
+    def _stands_still(self) -> bool:
+        stats = Path(f"/proc/{self.pid}/task").glob("*/stat")
+        return all(each.read_text().rpartition(")")[2].split()[0] == "T" for each in stats)
 
     def resume(self) -> None:
         assert self._process is not None

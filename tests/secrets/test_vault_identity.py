@@ -322,6 +322,7 @@ async def has_changed(store: VaultStore, first: str) -> bool:
     return (await store._identity.token()).value != first
 
 
+@pytest.mark.soak
 async def test_a_token_of_four_seconds_serves_for_twelve_without_one_failure(
     bao: Bao, vault: MakeStore
 ) -> None:
