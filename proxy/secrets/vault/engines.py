@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from proxy.ports.secrets import Lease, Secret, SecretMalformed, SecretMissing
+from proxy.ports.secrets import Lease, Secret, SecretConflict, SecretMalformed, SecretMissing
 from proxy.secrets.vault.answers import Answer, Call
-from proxy.secrets.vault.fields import fields_of_engine, fields_of_kv
+from proxy.secrets.vault.fields import fields_of_engine, fields_of_kv, merged
 from proxy.secrets.vault.places import Place
 
 ISSUE = "issue/"
@@ -32,13 +32,20 @@ def secret_of(place: Place, answer: Answer) -> Secret:
     return _ENGINES[place.mount.engine].take(place, answer)
 
 
-def writing(place: Place, fields: Mapping[str, str], version: int) -> Call:
-    """Return the call that writes what replaces `version`, of KV version 2 alone."""
+def writing(place: Place, answer: Answer, fields: Mapping[str, str], version: int) -> Call:
+    """Return the call that writes what replaces `version`, of KV version 2 alone.
+
+    `answer` is what was read of it: what is there beside the fields stays. Raises SecretConflict
+    where it is of another version.
+    """
     mount, rest = place.mount.name, place.rest
+    if secret_of(place, answer).version != version:
+        raise SecretConflict(f"{place.path} has been written since it was read")
+    data = merged(answer.mapping("data").get("data", {}), fields)
 
     def ask(client: Any) -> Any:
         return client.secrets.kv.v2.create_or_update_secret(
-            path=rest, secret=dict(fields), cas=version, mount_point=mount
+            path=rest, secret=data, cas=version, mount_point=mount
         )
 
     return Call(place.path, ask, place.mount.namespace)

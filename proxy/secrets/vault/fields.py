@@ -14,13 +14,25 @@ _EXACT = 2**53
 def fields_of_kv(data: Mapping[str, Any], place: str) -> dict[str, str]:
     """Return what somebody has written, as it stands. Raises SecretMalformed.
 
-    A whole number is taken as its digits, and true and false as words. A fraction is not: 1.10 would
-    come back as 1.1. Nor is what is empty, null, a list or an object: it is no credential.
+    A whole number is taken as its digits, and true and false as words. A fraction is no field: 1.10
+    would come back as 1.1. Nor is what is empty, null, a list or an object: it is no credential, and
+    may stand beside one.
     """
-    fields = {name: _written(value, name, place) for name, value in data.items()}
+    made = ((name, _text(value)) for name, value in data.items())
+    fields = {name: _checked(text, name, place) for name, text in made if text}
     if not fields:
-        raise SecretMalformed(f"{place} has no fields")
+        raise SecretMalformed(f"{place} has no fields that are texts")
     return fields
+
+
+def merged(data: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:
+    """Return what is to be written in place of `data`, of which `fields` are to be the fields.
+
+    What was no field stays, and what has not changed keeps its form.
+    """
+    kept = {name: value for name, value in data.items() if not _text(value)}
+    same = {name: data[name] for name, text in fields.items() if _text(data.get(name)) == text}
+    return {**kept, **fields, **same}
 
 
 def fields_of_engine(data: Mapping[str, Any], place: str) -> dict[str, str]:
@@ -36,20 +48,14 @@ def fields_of_engine(data: Mapping[str, Any], place: str) -> dict[str, str]:
     return fields
 
 
-def _written(value: Any, name: str, place: str) -> str:
-    text = value if isinstance(value, str) else _plain(value)
-    if text is None:
-        hint = "write it as a text"
-        raise SecretMalformed(f"{place}: field {name!a} is no text", hint=hint)
-    if not text:
-        raise SecretMalformed(f"{place}: field {name!a} is empty")
-    return _checked(text, name, place)
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else _plain(value)
 
 
 def _made(value: Any) -> str | None:
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         return "\n".join(each.strip("\n") for each in value)
-    return value if isinstance(value, str) else _plain(value)
+    return _text(value)
 
 
 def _plain(value: Any) -> str | None:

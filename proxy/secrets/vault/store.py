@@ -92,7 +92,8 @@ class VaultStore(SecretStore):
         if self.writes(path) is not None:
             return await super().put(path, fields, version)
         place = self._places.of_path(path)
-        answer = await self._ask(engines.writing(place, fields, version))
+        read = await self._ask(engines.reading(place))
+        answer = await self._ask(engines.writing(place, read, fields, version))
         return Secret(dict(fields), engines.version_of(answer, place))
 
     async def renew(self, lease: Lease) -> Lease:
