@@ -6,7 +6,6 @@ import asyncio
 import resource
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,16 +15,11 @@ from tests.functional.baokit import Bao
 from tests.functional.conftest import MakeGateway
 from tests.functional.kit import Gateway, RecordingUpstream, request
 from tests.functional.loadkit import Load, load
-from tests.functional.vaultkit import Entry, ask, calling, code_of, p99, routes, write_keys
+from tests.functional.vaultkit import KINDS, Entry, ask, calling, code_of, p99, routes, write_keys
 
 KNOWN = [f"known-{number}" for number in range(20)]
 OPEN = request("/api/brain/open/x")
 
-KINDS: dict[str, tuple[Callable[[Bao], None], Callable[[Bao], None]]] = {
-    "killed": (Bao.kill, Bao.start),
-    "sealed": (Bao.seal, Bao.unseal),
-    "paused": (Bao.pause, Bao.resume),
-}
 SECONDS = [10.0, pytest.param(30.0, marks=[pytest.mark.soak, pytest.mark.timeout(120)], id="long")]
 
 

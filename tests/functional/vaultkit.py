@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,18 @@ from tests.functional.kit import Gateway, Reply, request
 from tests.functional.loadkit import Load
 from tests.functional.test_plugins_access import bearer, code_of
 
-__all__ = ["Entry", "ask", "bearer", "calling", "code_of", "p99", "routes", "write_keys"]
+__all__ = ["bearer", "code_of"]
 
 READ_ALL = 'path "secret/data/*" { capabilities = ["read"] }'
 USE = 'headers: {Authorization: "Token ${secret.key}"}'
 TENANTS = 'secret: "tenants/${principal.tenant}/crm"'
+
+KINDS: dict[str, tuple[Callable[[Bao], None], Callable[[Bao], None]]] = {
+    "killed": (Bao.kill, Bao.start),
+    "sealed": (Bao.seal, Bao.unseal),
+    "paused": (Bao.pause, Bao.resume),
+}
+"""How a server goes away, and how it comes back; who is killed has to be persistent."""
 
 
 @dataclass(frozen=True)
