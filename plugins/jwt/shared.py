@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 SHORTEST_SECRET = 32
 """Bytes (RFC 7518, 3.2): a key as long as what HS256 makes."""
 
-AGAIN_FIRST, AGAIN_MOST = 1.0, 60.0
-"""Seconds between two questions to a store that is away."""
+AGAIN = 1.5
+"""Seconds between two questions to a store that is away: it sees to it itself that a server in trouble
+is asked seldom."""
 
 
 class Shared:
@@ -48,10 +49,8 @@ class Shared:
 
     async def bind_later(self) -> None:
         """Try on until the secret is to be had."""
-        pause = AGAIN_FIRST
         while self._bound is None:
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, AGAIN_MOST)
+            await asyncio.sleep(AGAIN)
             try:
                 await self.bind()
             except ConfigError as error:

@@ -25,6 +25,10 @@ log = logging.getLogger("brain.plugin")
 RETRY_SETUP_FIRST = 1.0
 RETRY_SETUP_MOST = 30.0
 
+RETRY_SECRET_MOST = 1.5
+"""The same where a secret store is away, which sees to it itself that a server in trouble is asked
+seldom: routes are served again within seconds of its return."""
+
 SETUP_WITHIN = 20.0
 """Seconds that a plugin may take to set up: what takes longer is taken for a dependency that hangs."""
 
@@ -102,7 +106,8 @@ class Instances:
     async def _try_again(self, held: Held, context: Context) -> None:
         pause = RETRY_SETUP_FIRST
         while held.unavailable is not None:
-            await asyncio.sleep(pause)
+            of_secret = held.unavailable.code == "secret_unavailable"
+            await asyncio.sleep(min(pause, RETRY_SECRET_MOST) if of_secret else pause)
             pause = min(pause * 2, RETRY_SETUP_MOST)
             await self._try_setup(held, context)
         log.info("plugin '%s' is available", held.identity)

@@ -102,7 +102,7 @@ async def test_a_store_that_is_away_keeps_no_other_issuer_out(
         return await bind(self, reference)
 
     monkeypatch.setattr(TestSecrets, "bind", gone)
-    monkeypatch.setattr("plugins.jwt.shared.AGAIN_FIRST", 0.02)
+    monkeypatch.setattr("plugins.jwt.shared.AGAIN", 0.02)
     async with running(Frozen, OPTIONS, store={"gateway/old": {"key": SECRET}}) as plugin:
         assert await told(plugin, token()) == ""
         assert await told(plugin, old()) == "keys_unavailable"
