@@ -31,6 +31,10 @@ WAIT = 0.8
 WAIT_AT_LOAD = 2.0
 """The same before a configuration serves."""
 
+HANGS, BRIEFLY = 2.0, 0.05
+"""Seconds for which a store that has kept somebody waiting in vain is waited for briefly, or until it
+answers; and for how long then: one that hangs is not waited for by each path anew."""
+
 AGAIN_PERIOD, AGAIN_BURST = 2.0, 4
 """Callers can provoke refusals of a credential, and with each a question: so many at once, and one
 more after so many seconds."""
@@ -60,6 +64,7 @@ class SecretCache:
         self._entries: dict[str, Entry] = {}
         self._tasks = Tasks()
         self._following: asyncio.Task[None] | None = None
+        self._hangs_until = -math.inf
         store.on_leases_end = self._leases_end
 
     def __repr__(self) -> str:
@@ -133,10 +138,17 @@ class SecretCache:
         return entry.asking
 
     async def _wait(self, entry: Entry, asking: asyncio.Task[None], seconds: float) -> None:
+        if self._clock() < self._hangs_until:
+            seconds = BRIEFLY
         done, _ = await asyncio.wait((asking,), timeout=seconds)
         if not done:
-            why = f"the store '{self.name}' takes longer than {seconds:.3g} s"
+            self.hangs()
+            why = f"the store '{self.name}' does not answer"
             entry.trouble(why, self._keeping, self._clock())
+
+    def hangs(self) -> None:
+        """Note that somebody has waited for the store in vain."""
+        self._hangs_until = self._clock() + HANGS
 
     def _given(self, entry: Entry) -> Entry:
         if entry.usable(self._clock()):
@@ -161,6 +173,8 @@ class SecretCache:
             failed = SecretAway(f"the store failed: {type(error).__name__}")
             entry.refuse(failed, self._keeping, self._clock())
         finally:
+            if not isinstance(entry.error, SecretAway):
+                self._hangs_until = -math.inf
             entry.asking = None
             self._touch(entry)
 

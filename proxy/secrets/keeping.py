@@ -26,9 +26,11 @@ class SecretsKept:
 
     async def open(self) -> None:
         """Let the stores get ready, for a moment: one that is away says so to those who ask it."""
-        opening = [cache.open() for cache in self.stores.values()]
+        opening = {cache.open(): cache for cache in self.stores.values()}
         if opening:
-            await asyncio.wait(opening, timeout=OPEN_WITHIN)
+            _, late = await asyncio.wait(opening, timeout=OPEN_WITHIN)
+            for each in late:
+                opening[each].hangs()
 
     def store(self, name: str | None = None) -> SecretCache:
         """Return a store by its name, or the only one. Raises ConfigError."""

@@ -147,6 +147,5 @@ async def test_a_start_without_vault_serves_all_else_at_once_and_the_rest_when_i
         for kind, server in servers.items():
             KINDS[kind][1](server)
     back = await asyncio.gather(*map(all_served, made.values()))
-    print(took, back)
     assert max(took.values()) < took["normal"] + 1.5, took
     assert max(back) < 5.0, back

@@ -200,13 +200,35 @@ async def test_a_store_that_is_slow_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr(caching, "WAIT", 0.02)
     store.hold = asyncio.Event()
-    assert "takes longer" in str(await refused(kept))
+    assert "does not answer" in str(await refused(kept))
     store.hold.set()
     await settled()
     assert await value(kept) == OLD  # what it says late counts
     store.hold = asyncio.Event()
     clock.now += 60
     assert await value(kept) == OLD
+
+
+async def test_a_store_that_hangs_is_waited_for_by_the_first_and_briefly_by_the_next_until_it_answers(
+    kept: SecretCache, store: ScriptedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caching, "WAIT", 0.2)
+    monkeypatch.setattr(caching, "BRIEFLY", 0.01)
+    loop = asyncio.get_running_loop()
+
+    async def waited(path: str) -> float:
+        began = loop.time()
+        with pytest.raises(SecretAway):
+            await kept.get(path)
+        return loop.time() - began
+
+    store.hold = asyncio.Event()
+    assert await waited("one") > 0.15
+    assert await waited("two") < 0.15
+    store.hold.set()
+    await settled()
+    store.hold = asyncio.Event()
+    assert await waited("three") > 0.15
 
 
 # -- again: the upstream refused what is kept
