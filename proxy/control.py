@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import stat
@@ -20,6 +21,7 @@ from proxy.runtime.gateway import Gateway
 from proxy.runtime.reload import Reloader
 from proxy.runtime.sums import summed
 from proxy.runtime.why import asked_for, recent, recent_of_all, why, why_of_all
+from proxy.secrets import operating
 from proxy.version import VERSION
 
 LONGEST = 107
@@ -76,7 +78,7 @@ async def start_control(
     sock: socket.socket,
     facts: Mapping[str, object],
 ) -> web.AppRunner:
-    """Serve `POST /reload`, `GET /status`, `/why/{id}`, `/recent` and revisions on a bound socket.
+    """Serve `POST /reload`, `GET /status`, `/why/{id}`, `/recent`, secrets and revisions on a socket.
 
     Close by `runner.cleanup()`.
 
@@ -88,6 +90,9 @@ async def start_control(
     add_pages(app.router, revisions)
     app.router.add_get("/why/{id}", of_all(crew, "why", why_of_all))
     app.router.add_get("/recent", of_all(crew, "recent", recent_of_all))
+    app.router.add_get("/secrets", of_all(crew, "secrets", operating.status_of_all))
+    refreshed = of_all(crew, "refresh", operating.refreshed_of_all)
+    app.router.add_post("/secrets/refresh", refreshed)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.SockSite(runner, sock).start()
@@ -195,9 +200,20 @@ def _own_recent(gateway: Gateway, asked: Asked) -> tuple[int, Any]:
         return 400, {"error": str(error)}
 
 
+async def _own_secrets(gateway: Gateway, asked: Asked) -> tuple[int, Any]:
+    # With some ten thousand paths it takes a while: the loop goes on meanwhile.
+    return await asyncio.to_thread(operating.status, gateway.snapshot.secrets, asked)
+
+
+async def _own_refresh(gateway: Gateway, asked: Asked) -> tuple[int, Any]:
+    return await operating.refresh(gateway.snapshot.secrets, asked)
+
+
 QUESTIONS: Mapping[str, Question] = {
     "status": _own_status,
     "why": _own_why,
     "recent": _own_recent,
+    "secrets": _own_secrets,
+    "refresh": _own_refresh,
 }
 """What a process that serves can be asked over the control socket, wherever that is."""

@@ -219,6 +219,21 @@ class Keeping:
     most: int = 50_000
 
 
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """How a store fares now: `why` it is not to be had, None where it is.
+
+    Of a store that has a token of its own: `token_left`, the seconds that it is still good for, None
+    for one without end; `logins` and `renewals`, how often it logged in and got more time. They are
+    None where there is no such thing.
+    """
+
+    why: str | None = None
+    token_left: float | None = None
+    logins: int | None = None
+    renewals: int | None = None
+
+
 class SecretStore(ABC):
     """Where secrets are kept: a path leads to some fields, each a text that is not empty."""
 
@@ -262,7 +277,11 @@ class SecretStore(ABC):
 
     async def ready(self) -> str | None:
         """Return None, or why the store is not to be had now, for /ready. It asks nobody."""
-        return None
+        return self.state().why
+
+    def state(self) -> StoreState:
+        """Return how it fares, for operators: no I/O, from any thread, and no path in its words."""
+        return StoreState()
 
     async def close(self) -> None:  # noqa: B027  most stores hold nothing open
         """Let go of everything."""

@@ -7,7 +7,7 @@ know which of the two it is.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from proxy.config.models import Config, Log
@@ -17,8 +17,11 @@ from proxy.runtime.ledger import Ledger
 Asked = Mapping[str, str]
 """What a question is about, by name: as a path and a query have it."""
 
-Question = Callable[[Gateway, Asked], tuple[int, Any]]
-"""Answers of its own gateway what the control socket was asked: a status as of HTTP, and JSON."""
+Answer = tuple[int, Any]
+"""A status as of HTTP, and JSON."""
+
+Question = Callable[[Gateway, Asked], Answer | Awaitable[Answer]]
+"""Answers of its own gateway what the control socket was asked; where that takes time, awaited."""
 
 Follow = Callable[[Log], None]
 """Puts the log settings of a configuration in force."""

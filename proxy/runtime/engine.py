@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from proxy.config.models import Config, ListenerTls
@@ -133,7 +133,8 @@ class Engine:
 
     async def ask(self, question: str, asked: Asked) -> list[Answered]:
         """Answer a question of the control socket."""
-        return [Answered(0, *self._questions[question](self.gateway, asked))]
+        answer = self._questions[question](self.gateway, asked)
+        return [Answered(0, *(await answer if isinstance(answer, Awaitable) else answer))]
 
     async def checks(self) -> dict[str, str]:
         """Return the plugins that are not ready, and the upstreams that can't be reached."""

@@ -75,6 +75,15 @@ class SecretCache:
         """What is kept, the one that was asked for least recently first."""
         return iter(list(self._entries.values()))
 
+    @property
+    def now(self) -> float:
+        """The moment that the times of entries are compared with."""
+        return self._clock()
+
+    def kept(self, path: str) -> Entry | None:
+        """Return what is kept of a path, without asking for it."""
+        return self._entries.get(path)
+
     # -- asking
 
     def open(self) -> asyncio.Task[None]:

@@ -60,6 +60,7 @@ class Identity:
         self._clock = clock
         self._draw = draw
         self._setbacks = Setbacks(clock, draw)
+        self.logins = self.renewals = 0
         self._token: Token | None = None
         self._last: Token | None = None
         self._mute = False
@@ -72,6 +73,11 @@ class Identity:
 
     def __repr__(self) -> str:
         return f"<Identity {self._settings.auth.method} {self.why or 'well'}>"
+
+    @property
+    def left(self) -> float | None:
+        """The seconds that the token is good for, None where there is none, or where it has no end."""
+        return None if self._token is None else self._token.left(self._clock())
 
     @property
     def why(self) -> str | None:
@@ -162,6 +168,7 @@ class Identity:
 
     def _use(self, token: Token) -> None:
         before, self._last, self._token = self._last, token, token
+        self.logins += token.own
         self._setbacks.end(f"Vault at {self._settings.address}")
         if self._keeping is None or self._keeping.done():
             self._keeping = self._tasks.spawn(self._keep(), name="vault: token")
@@ -207,6 +214,7 @@ class Identity:
         longer = prolonged(token, answer.body, now)
         if longer is None:
             return False
+        self.renewals += 1
         if self._token is token:
             self._token = self._last = longer
             self._setbacks.end(f"Vault at {self._settings.address}")

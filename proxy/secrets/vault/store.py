@@ -13,6 +13,7 @@ from proxy.ports.secrets import (
     SecretMalformed,
     SecretMissing,
     SecretStore,
+    StoreState,
 )
 from proxy.secrets.vault import engines
 from proxy.secrets.vault.answers import Answer, Call
@@ -117,9 +118,12 @@ class VaultStore(SecretStore):
     def _namespace(self, lease: Lease) -> str:
         return self._places.of_lease(lease.id).namespace
 
-    async def ready(self) -> str | None:
-        """Return why the server, or the token, is not to be had now."""
-        return self._transport.why or self._identity.why
+    def state(self) -> StoreState:
+        """Return why the server, or the token, is not to be had now, and how the token fares."""
+        identity = self._identity
+        return StoreState(
+            self._transport.why or identity.why, identity.left, identity.logins, identity.renewals
+        )
 
     async def close(self) -> None:
         """Give the token back, and let go of threads and connections."""
