@@ -206,6 +206,11 @@ class Code(StrEnum):
         "A target can't be reached from this machine; only 'brain check --connect' says so.",
         "See whether the service runs, and whether name, port and certificate are right.",
     )
+    SECRET = (
+        "BG221",
+        "A secret can't be read from here; only 'check --connect' and 'secrets check' say so.",
+        "Write it, let this identity read it ('brain secrets policy'), or correct its path.",
+    )
 
     TRUST = (
         "BG301",

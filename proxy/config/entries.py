@@ -141,7 +141,7 @@ class Entries:
                 return _Checked()
             given = known.made.expand(entry.options) if known.made else entry.options
             options = convert(known.schema, given)
-            if not check_references(work, options, path):
+            if not check_references(work, entry, options, path):
                 return _Checked()
             names = tuple(_names(options))
             if known.made is None:

@@ -24,10 +24,11 @@ from proxy.config.hiding import hide, hide_by_name
 from proxy.config.levels import Levels
 from proxy.config.models import Config
 from proxy.config.process import compile_gateway, compile_log
+from proxy.config.references import Reference, references_of
 from proxy.config.registry import Registry
 from proxy.config.routes import Routes
 from proxy.config.schema import language
-from proxy.config.secrets import compile_secrets
+from proxy.config.secrets import compile_secrets, stores_of
 from proxy.config.texts import FileText
 from proxy.config.tree import Mapping as Tree
 from proxy.config.tree import as_written, plain
@@ -45,7 +46,8 @@ class Loaded:
 
     `catalog` has the drop-ins that were loaded. `files` are all that were read, in order; `services`
     is how many were named, good or bad, None where the files could not be read as far as that. `root`
-    is the tree with the places of all values, for who asked to keep it.
+    is the tree with the places of all values, and `references` are those to stores of secrets, for who
+    asked to keep them.
     """
 
     config: Config | None
@@ -54,6 +56,7 @@ class Loaded:
     files: tuple[str, ...] = ()
     services: int | None = None
     root: Tree | None = None
+    references: tuple[Reference, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -90,14 +93,14 @@ def load(
     is read, only what those name besides (certificates, drop-ins), as it is now.
     `run_plugins` False imports no plugin: options are then checked by the schemas that are shipped,
     and what can't be known of other plugins is not concluded from. `keep_tree` is for who explains
-    where a value comes from: whoever serves would only hold the memory.
+    where a value comes from, or asks for secrets: whoever serves would only hold the memory.
     """
     with _without_collections():
         report = Report()
         reader = Reader(environment, report, texts)
         registry = Registry(catalog, run_plugins=run_plugins)
-        loaded = _load([str(name) for name in files], environment, registry, reader, report)
-    return loaded if keep_tree else replace(loaded, root=None)
+        names = [str(name) for name in files]
+        return _load(names, environment, registry, reader, report, keep_tree=keep_tree)
 
 
 @contextmanager
@@ -121,6 +124,8 @@ def _load(
     registry: Registry,
     reader: Reader,
     report: Report,
+    *,
+    keep_tree: bool,
 ) -> Loaded:
     tree = reader.read_all(files)
     names = tuple(source.name for source in reader.sources)
@@ -142,16 +147,24 @@ def _load(
         FileText(source.name, source.text, source.order >= len(files)) for source in reader.sources
     )
     config = replace(_compile(work, names, tuple(folders)), texts=texts)
-    _hide(reader, report, work)
+    _hide(reader, report, work, keep_tree=keep_tree)
     services = work.data.get("services")
     count = len(services) if isinstance(services, dict) else 0
     served = None if report.failed else config
-    return Loaded(served, tuple(report), registry.catalog, names, count, tree)
+    loaded = Loaded(served, tuple(report), registry.catalog, names, count)
+    if not keep_tree:
+        return loaded
+    return replace(loaded, root=tree, references=tuple(references_of(work, stores_of(work))))
 
 
-def _hide(reader: Reader, report: Report, work: Work | None = None) -> None:
-    """Hide credentials in what is shown; where nothing is, nobody looks for them."""
-    if not len(report):
+def _hide(
+    reader: Reader, report: Report, work: Work | None = None, *, keep_tree: bool = False
+) -> None:
+    """Hide credentials in what is shown; where nothing is, nobody looks for them.
+
+    Who keeps the tree may show lines later.
+    """
+    if not len(report) and not keep_tree:
         return
     for source in reader.sources:
         hide_by_name(source, readable=work is not None)

@@ -10,6 +10,7 @@ from typing import Any
 from proxy.config.codes import Code
 from proxy.config.diagnostics import Report
 from proxy.config.models import Place
+from proxy.config.references import Referring
 from proxy.config.registry import Registry
 from proxy.config.source import Span
 from proxy.config.tree import Mapping as Tree
@@ -26,6 +27,7 @@ class Work:
     `read_files` are further files that the configuration consists of. `spans` leads from places that
     were kept back to the text; `named` are those of routes with a name. `sources` counts the files
     of the language; `dropins` and `plugins_folder` are what `plugins_dir` holds and which it is.
+    `referring` are the options that refer to stores of secrets.
     """
 
     root: Tree
@@ -41,6 +43,7 @@ class Work:
     sources: int = 0
     dropins: tuple[DropIn, ...] = ()
     plugins_folder: str | None = None
+    referring: list[Referring] = field(default_factory=list)
 
     def mark_broken(self, paths: Collection[Path]) -> None:
         """Remember `paths` and all above them."""
