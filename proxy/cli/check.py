@@ -38,7 +38,11 @@ if TYPE_CHECKING:
     default="error",
     help="Least severity that makes the exit code 1.",
 )
-@click.option("--connect", is_flag=True, help="Also resolve and connect to every upstream.")
+@click.option(
+    "--connect",
+    is_flag=True,
+    help="Also connect to every upstream, and read each secret that is the same for all callers.",
+)
 def check(
     files: tuple[str, ...],
     no_plugins: bool,
@@ -61,11 +65,13 @@ def check(
         environment=environment,
         catalog=Catalog(),
         run_plugins=not no_plugins,
+        keep_tree=connect,
     )
     if connect:
         from proxy.cli.reach import with_reachability
+        from proxy.cli.secret_reach import with_secrets
 
-        loaded = with_reachability(loaded)
+        loaded = with_secrets(with_reachability(loaded))
     click.echo(_written(loaded, "json" if as_json else form))
     bad = loaded.diagnostics if fail_on == "warning" else loaded.failed
     sys.exit(1 if bad else 0)

@@ -25,6 +25,7 @@ COMMANDS = {
     "diff": "Compare a kept revision with the files, or with another.",
     "rollback": "Make a running gateway serve a kept revision again.",
     "why": "Tell whose fault it was that a request went as it did.",
+    "secrets": "See, refresh and check secrets, or print the policy that they need.",
 }
 
 
