@@ -129,7 +129,7 @@ class Space:
     def token(self, *policies: str, ttl: str = "1h", **more: Any) -> str:
         """Make a token without a parent; `more` is `type="batch"`, `explicit_max_ttl`, `num_uses`…"""
         fields = {"policies": policies, "ttl": ttl, "no_parent": True, "no_default_policy": False}
-        made: str = self.write("auth/token/create", **fields, **more)["auth"]["client_token"]
+        made: str = self.write("auth/token/create", **{**fields, **more})["auth"]["client_token"]
         return made
 
     def revoke(self, token: str) -> None:

@@ -54,7 +54,8 @@ def policy(settings: VaultSecrets, needs: Iterable[Need], title: str) -> str:
             _add(rules, within, place, need)
     for path, capability in _of_token(settings):
         _rule(rules, path, capability, "the gateway's own token")
-    return "\n".join([*_head(settings, title, foreign), *_written(rules)])
+    head = [f"# {_comment(each)}" for each in _head(settings, title, foreign)]
+    return "\n".join([*head, *_written(rules)])
 
 
 def _stood_in(path: str) -> str:
@@ -123,10 +124,10 @@ def _of_token(settings: VaultSecrets) -> Iterator[tuple[str, str]]:
 def _head(settings: VaultSecrets, title: str, foreign: Iterable[str]) -> Iterator[str]:
     where = f" of the namespace '{settings.namespace}'" if settings.namespace else ""
     space = f" -namespace={settings.namespace}" if settings.namespace else ""
-    yield f"# The least that {title} needs{where} at {settings.address}."
-    yield f"# Write it: vault policy write{space} brain brain.hcl"
+    yield f"The least that {title} needs{where} at {settings.address}."
+    yield f"Write it: vault policy write{space} brain brain.hcl"
     for each in foreign:
-        yield f"# Not here: {each}, where a token of this namespace is good for nothing."
+        yield f"Not here: {each}, where a token of this namespace is good for nothing."
 
 
 def _written(rules: dict[str, _Rule]) -> Iterator[str]:
