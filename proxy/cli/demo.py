@@ -6,11 +6,13 @@ import os
 import shlex
 import sys
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from proxy.demo.connectors import Kept
     from proxy.hosting import Host
 
 REMEDIES = {
@@ -40,13 +42,17 @@ def demo(
     from proxy.cli.serving import address, serve
     from proxy.demo import DEMO_KEY, ISSUER, curl_lines, token_lines
     from proxy.demo.background import stand_ins_in_background
+    from proxy.demo.connectors import connectors
     from proxy.resources import shipped
 
-    files = (file or str(shipped("routes.yaml")),)
     with (
         tempfile.TemporaryDirectory(prefix="brain-demo-") as own,
         stand_ins_in_background(origin) as environment,
+        connectors(Path(own)) as kept,
     ):
+        shown = file or str(shipped("routes.yaml"))
+        # A file of the user's own says itself where it keeps its credentials.
+        over = () if file or kept.overlay is None else (str(kept.overlay),)
         overrides = Overrides(
             listen=address(listen, "--listen"),
             admin=address(admin, "--admin"),
@@ -59,14 +65,15 @@ def demo(
 
         async def started(host: Host) -> None:
             issuer = environment[ISSUER]
-            _print(curl_lines(f"http://{host.authority}", DEMO_KEY, issuer), files[0])
+            _print(curl_lines(f"http://{host.authority}", DEMO_KEY, issuer), shown)
+            _print_store(kept)
             _print_tokens(token_lines(issuer))
             _print_commands(str(overrides.control))
 
         code = serve(
-            files,
+            (shown, *over),
             # What a gateway of this machine keeps is none of the demo's.
-            {**os.environ, **environment, "BRAIN_STATE_DIR": ""},
+            {**os.environ, **environment, **kept.environment, "BRAIN_STATE_DIR": ""},
             overrides,
             started=started,
             remedies=REMEDIES,
@@ -78,6 +85,13 @@ def _print(lines: list[tuple[str, str]], file: str) -> None:
     for comment, command in lines:
         click.echo(f"\n# {comment}\n{command}")
     click.echo(f"\n# The routes are in {file}: edit it, and the gateway follows.")
+
+
+def _print_store(kept: Kept) -> None:
+    if kept.store == "vault":
+        click.echo(f"# Tenants' credentials are in an OpenBao server at {kept.place}.")
+    else:
+        click.echo(f"# Tenants' credentials are in files below {kept.place}, for want of OpenBao.")
 
 
 def _print_tokens(lines: list[str]) -> None:

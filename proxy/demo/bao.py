@@ -23,7 +23,10 @@ from proxy.demo import leash
 
 _START: Final = 10.0  # seconds; it takes a quarter of one
 _ROLE: Final = "brain"
-_RULES: Final = 'path "secret/data/tenants/+/connectors/+" { capabilities = ["read"] }'
+_RULES: Final = """
+path "secret/data/tenants/+/connectors/+" { capabilities = ["read"] }
+path "secret/data/platform/lago" { capabilities = ["read"] }
+"""
 
 
 def bao_binary() -> str | None:
@@ -79,7 +82,7 @@ class Bao:
         self._call("POST", f"secret/data/{path}", {"data": fields})
 
     def gateway(self) -> tuple[str, str]:
-        """Return role_id and secret_id of one who may read connectors of tenants, and no more."""
+        """Return role_id and secret_id of one who may read what routes.yaml names, and no more."""
         self._call("PUT", f"sys/policies/acl/{_ROLE}", {"policy": _RULES})
         self._call("POST", "sys/auth/approle", {"type": "approle"})
         role = f"auth/approle/role/{_ROLE}"

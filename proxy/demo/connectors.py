@@ -1,4 +1,4 @@
-"""The tenants' credentials for the stand-in services, where the gateway finds them.
+"""The credentials for the stand-in services, where the gateway finds them.
 
 They are in an OpenBao server where the extra `demo` is installed, else in a folder of files, as the
 store `file` reads it. The paths are the same.
@@ -15,30 +15,29 @@ from pathlib import Path
 from typing import Final
 
 from proxy.demo.bao import Bao, bao_binary
-from proxy.demo.issuer import TENANTS
+from proxy.demo.keys import CREDENTIALS
 
 ADDRESS: Final = "VAULT_ADDR"
 ROLE_ID: Final = "VAULT_ROLE_ID"
-SECRET_ID: Final = "VAULT_SECRET_ID"  # noqa: S105  a variable's name
+SECRET_ID_FILE: Final = "VAULT_SECRET_ID_FILE"  # noqa: S105  a variable's name
 FOLDER: Final = "BRAIN_SECRETS"
 
-# Known to everyone on purpose, as the demo's key is: they open stand-ins on loopback.
-CONNECTORS: Final[Mapping[str, Mapping[str, str]]] = {
-    f"tenants/{tenant}/connectors/django-crm": {"api_key": f"crm-key-of-{tenant}"}
-    for tenant in TENANTS
-}
+_OVERLAY: Final = f"version: 1\nsecrets: {{vault: null, file: {{path: '${{{FOLDER}}}'}}}}\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Where the credentials are: `store` is vault or file.
+    """Where the credentials are: `store` is vault or file, `place` its address or folder.
 
     `environment` has the variables by which routes.yaml finds them: VAULT_ADDR, VAULT_ROLE_ID and
-    VAULT_SECRET_ID, or the folder as BRAIN_SECRETS.
+    VAULT_SECRET_ID_FILE; or BRAIN_SECRETS, for the file `overlay`, which is laid over routes.yaml and
+    puts the store `file` in the place of `vault`.
     """
 
     store: str
+    place: str
     environment: Mapping[str, str] = field(repr=False)
+    overlay: Path | None = None
 
 
 @contextmanager
@@ -49,7 +48,7 @@ def connectors(own: Path, binary: str | None = None) -> Iterator[Kept]:
     files. Blocks for a quarter of a second.
     """
     with ExitStack() as ends:
-        yield _in_bao(own, binary or bao_binary(), ends) or _in_files(own / "secrets")
+        yield _in_bao(own, binary or bao_binary(), ends) or _in_files(own)
 
 
 def _in_bao(own: Path, binary: str | None, ends: ExitStack) -> Kept | None:
@@ -59,18 +58,28 @@ def _in_bao(own: Path, binary: str | None, ends: ExitStack) -> Kept | None:
     home.mkdir(mode=0o700)
     try:
         bao = ends.enter_context(Bao(binary, home))
-        for path, fields in CONNECTORS.items():
+        for path, fields in CREDENTIALS.items():
             bao.put(path, fields)
         role_id, secret_id = bao.gateway()
     except (OSError, RuntimeError):
         return None
-    return Kept("vault", {ADDRESS: bao.address, ROLE_ID: role_id, SECRET_ID: secret_id})
+    # A file, not a variable: an environment is shown to all that a process starts.
+    file = _written(own / "vault-secret-id", secret_id)
+    environment = {ADDRESS: bao.address, ROLE_ID: role_id, SECRET_ID_FILE: str(file)}
+    return Kept("vault", bao.address, environment)
 
 
-def _in_files(folder: Path) -> Kept:
-    for path, fields in CONNECTORS.items():
+def _in_files(own: Path) -> Kept:
+    folder = own / "secrets"
+    for path, fields in CREDENTIALS.items():
         file = folder / f"{path}.json"
-        file.parent.mkdir(mode=0o700, parents=True)
-        file.touch(mode=0o600)
-        file.write_text(json.dumps(fields))
-    return Kept("file", {FOLDER: str(folder)})
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _written(file, json.dumps(fields))
+    overlay = _written(own / "files.yaml", _OVERLAY)
+    return Kept("file", str(folder), {FOLDER: str(folder)}, overlay)
+
+
+def _written(file: Path, text: str) -> Path:
+    file.touch(mode=0o600)  # before anything stands in it
+    file.write_text(text)
+    return file

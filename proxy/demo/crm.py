@@ -1,21 +1,32 @@
-"""The CRM: contacts under /api/contacts/, and a login that sets two cookies."""
+"""The CRM: contacts of each account under /api/contacts/, and a login that sets two cookies."""
 
 import json
 from typing import Any, Final
 
 from aiohttp import web
 
-from proxy.demo.django import append_slash, detailed_errors, log_in, page_of, rendered
+from proxy.demo.django import (
+    ACCOUNT,
+    append_slash,
+    detailed_errors,
+    log_in,
+    page_of,
+    rendered,
+    token_needed,
+)
+from proxy.demo.keys import CRM_KEYS
 
 Contact = dict[str, Any]
 
-_CONTACTS: Final = web.AppKey("contacts", dict[int, Contact])
+_CONTACTS: Final = web.AppKey("contacts", dict[str, dict[int, Contact]])
 _FIELDS: Final = ("name", "email", "company")
 
 
 def application() -> web.Application:
-    app = web.Application(middlewares=[append_slash, detailed_errors])
-    app[_CONTACTS] = {row["id"]: row for row in _first_contacts()}
+    app = web.Application(middlewares=[append_slash, detailed_errors, token_needed(CRM_KEYS)])
+    app[_CONTACTS] = {
+        account: {row["id"]: row for row in _first_contacts()} for account in CRM_KEYS.values()
+    }
     app.add_routes(
         [
             web.get("/api/contacts/", list_contacts),
@@ -26,6 +37,7 @@ def application() -> web.Application:
             web.patch(r"/api/contacts/{id:\d+}/", change_contact),
             web.delete(r"/api/contacts/{id:\d+}/", delete_contact),
             web.options(r"/api/contacts/{id:\d+}/", describe),
+            web.get("/api/account/", whose_account),
             web.post("/api/auth/login/", login),
             web.get("/api/auth/me/", who_am_i),
         ]
@@ -41,12 +53,17 @@ def _first_contacts() -> list[Contact]:
     ]
 
 
+def _contacts(request: web.Request) -> dict[int, Contact]:
+    """Those of the account whose key the request has: no key opens another's."""
+    return request.app[_CONTACTS][request[ACCOUNT]]
+
+
 async def list_contacts(request: web.Request) -> web.Response:
-    return rendered(request, page_of(request, list(request.app[_CONTACTS].values())))
+    return rendered(request, page_of(request, list(_contacts(request).values())))
 
 
 async def create_contact(request: web.Request) -> web.Response:
-    contacts = request.app[_CONTACTS]
+    contacts = _contacts(request)
     fields = await _fields(request, required=_FIELDS[:2])
     contact: Contact = {"id": max(contacts, default=0) + 1, "company": "", **fields}
     contacts[contact["id"]] = contact
@@ -73,7 +90,7 @@ async def _update(request: web.Request, required: tuple[str, ...]) -> web.Respon
 
 
 async def delete_contact(request: web.Request) -> web.Response:
-    del request.app[_CONTACTS][_wanted(request)["id"]]
+    del _contacts(request)[_wanted(request)["id"]]
     return web.Response(status=204)
 
 
@@ -84,6 +101,11 @@ async def describe(request: web.Request) -> web.Response:
     name = "Contact Instance" if single else "Contact List"
     about = {"name": name, "renders": ["application/json"], "parses": ["application/json"]}
     return rendered(request, about, headers={"Allow": allow})
+
+
+async def whose_account(request: web.Request) -> web.Response:
+    """Tells by whose key the request came: the account's name, never the key."""
+    return rendered(request, {"account": request[ACCOUNT]})
 
 
 async def login(request: web.Request) -> web.Response:
@@ -98,7 +120,7 @@ async def who_am_i(request: web.Request) -> web.Response:
 
 
 def _wanted(request: web.Request) -> Contact:
-    contact = request.app[_CONTACTS].get(int(request.match_info["id"]))
+    contact = _contacts(request).get(int(request.match_info["id"]))
     if contact is None:
         raise web.HTTPNotFound(reason="No Contact matches the given query.")
     return contact

@@ -25,6 +25,7 @@ def curl_lines(base: str, key: str, issuer: str) -> list[tuple[str, str]]:
     return [
         *_doors(base, api),
         *_callers(base, api, urljoin(issuer, "/tokens")),
+        *_credentials(api, sent, urljoin(issuer, "/tokens")),
         *_records(api, sent),
         *_media(api, sent),
         *_graphql(base, api, sent),
@@ -59,6 +60,21 @@ def _callers(base: str, api: str, tokens: str) -> list[tuple[str, str]]:
             "A ticket for what can't send a header, such as an EventSource",
             f'{ticket}; curl -sS -N "{api}/agents/chat/events?ticket=$TICKET"',
         ),
+    ]
+
+
+def _credentials(api: str, sent: str, tokens: str) -> list[tuple[str, str]]:
+    account = f"{api}/django-crm/account/"
+    stolen = "-H 'Authorization: Token crm-key-of-globex'"
+    return [
+        *(
+            (
+                f"{tenant}'s own credential arrives at the CRM",
+                _line(account, _bearer(f"{tokens}/{tenant}/client")),
+            )
+            for tenant in TENANTS
+        ),
+        ("The client's own Authorization does not", _line(account, sent, stolen)),
     ]
 
 

@@ -11,7 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
+
+ACCOUNT: Final = web.RequestKey("account", str)
+"""Whose key a request has, where one is needed."""
 
 _INDENT = re.compile(r"indent=(\d)\b")
 _BASE: Final = "/api"  # where the service begins on its own host; a public prefix replaces it
@@ -88,6 +91,31 @@ async def detailed_errors(request: web.Request, handler: Handler) -> web.StreamR
     except web.HTTPException as error:
         allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
         return rendered(request, {"detail": error.reason}, error.status, allow)
+
+
+def token_needed(accounts: Mapping[str, str]) -> Middleware:
+    """TokenAuthentication: `Authorization: Token KEY`, and whose key it is as `request[ACCOUNT]`.
+
+    Without one 401, whatever the method; a path that leads nowhere is 404 before that is asked.
+    """
+
+    @web.middleware
+    async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if isinstance(request.match_info.http_exception, web.HTTPNotFound):
+            return await handler(request)
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "token":
+            return _unauthorized(request, "Authentication credentials were not provided.")
+        if key not in accounts:
+            return _unauthorized(request, "Invalid token.")
+        request[ACCOUNT] = accounts[key]
+        return await handler(request)
+
+    return authenticate
+
+
+def _unauthorized(request: web.Request, detail: str) -> web.Response:
+    return rendered(request, {"detail": detail}, 401, {"WWW-Authenticate": "Token"})
 
 
 def log_in(response: web.Response) -> None:

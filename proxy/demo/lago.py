@@ -3,6 +3,9 @@
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from proxy.demo.keys import LAGO_KEY
 
 _CUSTOMERS: Final = [
     {"external_id": "acme", "name": "Acme", "currency": "EUR"},
@@ -15,7 +18,7 @@ _INVOICES: Final = [
 
 
 def application() -> web.Application:
-    app = web.Application()
+    app = web.Application(middlewares=[key_needed])
     app.add_routes(
         [
             web.get("/api/v1/customers", list_customers),
@@ -24,6 +27,14 @@ def application() -> web.Application:
         ]
     )
     return app
+
+
+@web.middleware
+async def key_needed(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """`Authorization: Bearer KEY`, else Lago's 401."""
+    if request.headers.get("Authorization") != f"Bearer {LAGO_KEY}":
+        return web.json_response({"status": 401, "error": "Unauthorized"}, status=401)
+    return await handler(request)
 
 
 async def list_customers(request: web.Request) -> web.Response:

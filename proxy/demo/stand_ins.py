@@ -7,10 +7,14 @@ from typing import Final
 from aiohttp import web
 
 from proxy.demo import agents, crm, issuer, lago, old_gateway, saleor, wagtail
+from proxy.demo.issuer import TENANTS
 
 # Known to everyone on purpose: it opens stand-ins on loopback and nothing else, and a fixed key
 # keeps the printed lines good in the shell's history from one demo to the next.
 DEMO_KEY: Final = "demo-key"
+
+# Whose the calls with that key are: a tenant with an account at the CRM.
+DEMO_TENANT: Final = TENANTS[0]
 
 # A portal under development; the demo command may name another.
 DEMO_ORIGIN: Final = "http://localhost:3000"
@@ -85,6 +89,7 @@ class StandIns:
         return {
             **{name: self._address(*place) for name, place in UPSTREAMS.items()},
             "BRAIN_API_KEY_SHA256": hashlib.sha256(self._key.encode()).hexdigest(),
+            "BRAIN_API_KEY_TENANT": DEMO_TENANT,
             "BRAIN_CORS_ORIGINS": self._origin,
         }
 

@@ -24,8 +24,15 @@ def address(stand_ins: StandIns) -> Callable[[str], str]:
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[ClientSession]:
+def credential() -> dict[str, str]:
+    """What the client sends with each request, for services that ask for it; a module may replace it."""
+    return {}
+
+
+@pytest.fixture
+async def client(credential: dict[str, str]) -> AsyncIterator[ClientSession]:
     async with ClientSession(
+        headers=credential,
         auto_decompress=False,
         cookie_jar=DummyCookieJar(),
         skip_auto_headers=["Accept-Encoding"],

@@ -1,10 +1,11 @@
-"""The tenants' credentials of the demo: in an OpenBao server of its own, or in files."""
+"""The credentials of the demo: in an OpenBao server of its own, or in files."""
 
 from __future__ import annotations
 
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -14,13 +15,22 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from proxy.config.models import FileSecrets
+from proxy.config.load import load_or_raise
+from proxy.config.models import FileSecrets, SecretStores
 from proxy.demo.bao import Bao, bao_binary
-from proxy.demo.connectors import CONNECTORS, Kept, connectors
+from proxy.demo.connectors import Kept, connectors
+from proxy.demo.keys import CREDENTIALS
+from proxy.plugin.catalog import Catalog
 from proxy.secrets.files import FileStore
+from proxy.secrets.vault.credentials import credential_of
+from tests.cli.kit import ROOT
 from tests.functional.baospace import Refused, Space
 
-PATHS = ["tenants/acme/connectors/django-crm", "tenants/globex/connectors/django-crm"]
+PATHS = [
+    "tenants/acme/connectors/django-crm",
+    "tenants/globex/connectors/django-crm",
+    "platform/lago",
+]
 
 
 @pytest.fixture(scope="module")
@@ -36,18 +46,28 @@ def gateway(kept: Kept) -> Space:
     space = Space(kept.environment["VAULT_ADDR"])
     role = {
         "role_id": kept.environment["VAULT_ROLE_ID"],
-        "secret_id": kept.environment["VAULT_SECRET_ID"],
+        "secret_id": Path(kept.environment["VAULT_SECRET_ID_FILE"]).read_text(),
     }
     space.root = space.call("POST", "auth/approle/login", role)["auth"]["client_token"]
     return space
 
 
-def test_the_gateway_reads_the_connectors_of_both_tenants(kept: Kept, gateway: Space) -> None:
+def test_the_gateway_reads_what_both_tenants_and_the_platform_have(
+    kept: Kept, gateway: Space
+) -> None:
     assert kept.store == "vault"
     assert [gateway.read(f"secret/data/{path}")["data"]["api_key"] for path in PATHS] == [
         "crm-key-of-acme",
         "crm-key-of-globex",
+        "lago-key-of-the-platform",
     ]
+
+
+def test_the_secret_id_is_in_a_file_that_the_gateway_accepts(kept: Kept) -> None:
+    assert set(kept.environment) == {"VAULT_ADDR", "VAULT_ROLE_ID", "VAULT_SECRET_ID_FILE"}
+    file = Path(kept.environment["VAULT_SECRET_ID_FILE"])
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert credential_of(str(file), "approle") == file.read_text()
 
 
 @pytest.mark.parametrize(
@@ -83,7 +103,7 @@ def test_the_server_listens_on_loopback_only_and_ends_with_the_block(tmp_path: P
 
 
 def test_nothing_secret_is_shown_or_left_on_the_disk(kept: Kept, tmp_path: Path) -> None:
-    assert kept.environment["VAULT_SECRET_ID"] not in repr(kept)
+    assert Path(kept.environment["VAULT_SECRET_ID_FILE"]).read_text() not in repr(kept)
     binary = bao_binary()
     assert binary is not None
     with Bao(binary, tmp_path) as bao:
@@ -102,9 +122,18 @@ async def test_without_a_server_the_store_of_files_reads_the_same(
     tmp_path: Path, without: str
 ) -> None:
     with connectors(tmp_path, without) as kept:
-        assert kept.store == "file"
-        store = FileStore(FileSecrets(kept.environment["BRAIN_SECRETS"]))
-        assert {path: (await store.get(path)).fields for path in PATHS} == CONNECTORS
+        assert (kept.store, kept.place) == ("file", kept.environment["BRAIN_SECRETS"])
+        store = FileStore(FileSecrets(kept.place))
+        assert {path: (await store.get(path)).fields for path in PATHS} == CREDENTIALS
+
+
+def test_laid_over_the_shipped_file_it_puts_files_in_the_place_of_vault(tmp_path: Path) -> None:
+    with connectors(tmp_path, "/nowhere/bao") as kept:
+        assert kept.overlay is not None
+        files = [ROOT / "routes.yaml", kept.overlay]
+        config = load_or_raise(files, environment=kept.environment, catalog=Catalog()).config
+        assert config is not None
+        assert config.secrets == SecretStores(file=FileSecrets(kept.place))
 
 
 def test_without_the_package_there_is_no_server(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,11 @@ from yarl import URL
 
 
 @pytest.fixture
+def credential() -> dict[str, str]:
+    return {"Authorization": "Token crm-key-of-acme"}
+
+
+@pytest.fixture
 def contacts(address: Callable[[str], str]) -> str:
     return address("DJANGO_CRM") + "/contacts/"
 
@@ -137,3 +142,44 @@ async def test_cookies_that_come_back_are_named(
     sent = {"Cookie": "sessionid=a; csrftoken=b"}
     async with client.get(address("DJANGO_CRM") + "/auth/me/", headers=sent) as response:
         assert await response.json() == {"cookies": ["csrftoken", "sessionid"]}
+
+
+@pytest.mark.parametrize("tenant", ["acme", "globex"])
+async def test_a_key_opens_its_own_account_alone(
+    client: ClientSession, address: Callable[[str], str], tenant: str
+) -> None:
+    own = {"Authorization": f"Token crm-key-of-{tenant}"}
+    async with client.get(address("DJANGO_CRM") + "/account/", headers=own) as response:
+        assert await response.json() == {"account": tenant}
+
+
+async def test_what_one_account_deletes_the_other_still_has(
+    client: ClientSession, contacts: str
+) -> None:
+    async with client.delete(contacts + "1/") as response:
+        assert response.status == 204
+    async with client.get(contacts + "1/") as response:
+        assert response.status == 404
+    other = {"Authorization": "Token crm-key-of-globex"}
+    async with client.get(contacts + "1/", headers=other) as response:
+        assert response.status == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "DELETE"])
+@pytest.mark.parametrize(
+    ("sent", "detail"),
+    [
+        ("", "Authentication credentials were not provided."),
+        ("Bearer crm-key-of-acme", "Authentication credentials were not provided."),
+        ("Token", "Invalid token."),
+        ("Token crm-key-of-nobody", "Invalid token."),
+        ("Token ${secret.api_key}", "Invalid token."),
+    ],
+)
+async def test_without_a_key_of_its_own_it_answers_401(
+    client: ClientSession, contacts: str, method: str, sent: str, detail: str
+) -> None:
+    async with client.request(method, contacts, headers={"Authorization": sent}) as response:
+        assert response.status == 401
+        assert response.headers["WWW-Authenticate"] == "Token"
+        assert await response.json() == {"detail": detail}

@@ -7,6 +7,11 @@ from aiohttp import ClientSession
 
 
 @pytest.fixture
+def credential() -> dict[str, str]:
+    return {"Authorization": "Bearer lago-key-of-the-platform"}
+
+
+@pytest.fixture
 def graphql(address: Callable[[str], str]) -> str:
     return address("SALEOR") + "/graphql/"
 
@@ -55,3 +60,13 @@ async def test_a_customer_is_found_by_its_external_id(
     async with client.get(address("LAGO") + "/customers/nobody") as response:
         assert response.status == 404
         assert (await response.json())["code"] == "customer_not_found"
+
+
+@pytest.mark.parametrize("sent", ["", "Bearer", "Bearer demo-key", "lago-key-of-the-platform"])
+async def test_billing_answers_401_without_its_key(
+    client: ClientSession, address: Callable[[str], str], sent: str
+) -> None:
+    url = address("LAGO") + "/invoices"
+    async with client.get(url, headers={"Authorization": sent}) as response:
+        assert response.status == 401
+        assert await response.json() == {"status": 401, "error": "Unauthorized"}

@@ -27,9 +27,12 @@ async def test_two_demos_run_side_by_side(stand_ins: StandIns) -> None:
         await second.close()
 
 
-async def test_the_environment_holds_the_digest_of_the_demo_key(stand_ins: StandIns) -> None:
+async def test_the_environment_holds_the_demo_keys_digest_and_tenant(
+    stand_ins: StandIns,
+) -> None:
     digest = hashlib.sha256(DEMO_KEY.encode()).hexdigest()
     assert stand_ins.environment()["BRAIN_API_KEY_SHA256"] == digest
+    assert stand_ins.environment()["BRAIN_API_KEY_TENANT"] == "acme"
 
 
 async def test_another_key_and_another_origin_can_be_chosen() -> None:
