@@ -50,6 +50,7 @@ if TYPE_CHECKING:  # `typing` itself is a third of what a health check would imp
     from proxy.ports.secrets import KeptStore as KeptStore
     from proxy.ports.secrets import Secret as Secret
     from proxy.ports.secrets import SecretAway as SecretAway
+    from proxy.ports.secrets import SecretConflict as SecretConflict
     from proxy.ports.secrets import SecretError as SecretError
     from proxy.ports.secrets import SecretForbidden as SecretForbidden
     from proxy.ports.secrets import SecretMissing as SecretMissing
@@ -91,6 +92,7 @@ _HOMES = {
     "STORE_SCHEMA": "proxy.plugin.stores",
     "Secret": "proxy.ports.secrets",
     "SecretAway": "proxy.ports.secrets",
+    "SecretConflict": "proxy.ports.secrets",
     "SecretError": "proxy.ports.secrets",
     "SecretForbidden": "proxy.ports.secrets",
     "SecretMissing": "proxy.ports.secrets",

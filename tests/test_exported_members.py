@@ -42,6 +42,7 @@ PUBLIC = [
     "STORE_SCHEMA",
     "Secret",
     "SecretAway",
+    "SecretConflict",
     "SecretError",
     "SecretForbidden",
     "SecretMissing",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from plugins.credentials.oauth.options import SCHEMA as OAUTH
+
 _PATH: Mapping[str, Any] = {
     "type": "string",
     "minLength": 1,
@@ -142,6 +144,7 @@ SCHEMA: Mapping[str, Any] = {
                 },
             },
         },
+        "oauth": OAUTH,
         "on_status": {
             "type": "array",
             "items": {

@@ -10,6 +10,9 @@ from aiohttp import web
 
 from plugins.credentials.checks import check
 from plugins.credentials.injection import Injection, Prepared
+from plugins.credentials.oauth.answer import Rejected
+from plugins.credentials.oauth.checks import check_oauth
+from plugins.credentials.oauth.entry import OAuth, written_out
 from plugins.credentials.options import SCHEMA
 from plugins.credentials.refusals import refusal, shown
 from proxy import (
@@ -63,6 +66,10 @@ class Credentials(Plugin):
     schema: ClassVar[Mapping[str, Any]] = SCHEMA
     stage = Stage.CREDENTIALS
 
+    @classmethod
+    def expand(cls, options: Mapping[str, Any]) -> Mapping[str, Any]:
+        return written_out(options)
+
     def __init__(
         self,
         *,
@@ -78,6 +85,7 @@ class Credentials(Plugin):
         path: Template | None = None,
         base_url: Template | None = None,
         hosts: Mapping[str, Any],
+        oauth: Mapping[str, Any] | None = None,
     ) -> None:
         self._paths = (secret,) if isinstance(secret, SecretPath) else tuple(secret)
         self._names = tuple(dict.fromkeys(name for one in self._paths for name in one.names))
@@ -93,6 +101,7 @@ class Credentials(Plugin):
         )
         self._given = {"headers": headers, "basic": basic, "path": path, "base_url": base_url}
         self._hosts = hosts
+        self._oauth = None if oauth is None else OAuth(oauth)
         self._on_status = frozenset(on_status)
         self._keep_body = keep_body
         self._required = required
@@ -104,15 +113,19 @@ class Credentials(Plugin):
 
     def check(self, problems: Problems) -> None:
         check(self._injection, self._given, problems)
+        if self._oauth is not None:
+            check_oauth(self._oauth.given, problems)
 
     async def setup(self, context: PluginContext) -> None:
         self._store = context.secrets.store(self._store_name)
         self._injection.hosts = context.hosts(**self._hosts)
+        if self._oauth is not None:
+            self._store = await self._oauth.open(context, self._store, self._paths)
         if self._names:
             return
         try:
             await self._ask(())
-        except SecretAway as away:
+        except (SecretAway, Rejected) as away:
             # Requests ask again, and get 503 until it is back: nothing here has to be done anew.
             context.logger.warning("%s can't be read yet: %s", self._shown, away)
         except SecretMissing as error:
@@ -124,12 +137,21 @@ class Credentials(Plugin):
         except GatewayError as error:
             raise ConfigError(f"secret {self._shown}: {error.log}") from None
 
+    async def ready(self) -> str | None:
+        return None if self._oauth is None else self._oauth.trouble()
+
+    async def close(self) -> None:
+        if self._oauth is not None:
+            await self._oauth.close()
+
     @property
     def _shown(self) -> str:
         return " or ".join(path.text for path in self._paths)
 
     def explain(self, exchange: Exchange) -> list[str]:
         lines = [f"reads {self._shown}, puts it in: {', '.join(self._injection.told())}"]
+        if self._oauth is not None:
+            lines.append(self._oauth.told())
         if self._names and exchange.principal is not None:
             try:
                 key = self._key(exchange.principal)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from plugins.credentials.oauth.answer import Rejected
 from proxy import (
     GatewayError,
     Secret,
@@ -24,6 +25,8 @@ def refusal(error: SecretError, place: str) -> GatewayError:
     if isinstance(error, SecretAway):
         seconds = max(1, math.ceil(error.retry_after or RETRY_AFTER))
         return GatewayError("secret_unavailable", log=log, headers={"Retry-After": str(seconds)})
+    if isinstance(error, Rejected):
+        return GatewayError("credential_rejected", log=log)
     if isinstance(error, SecretMissing):
         return GatewayError("credential_missing", log=log)
     if isinstance(error, SecretForbidden):

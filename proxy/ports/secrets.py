@@ -131,6 +131,12 @@ class KeptStore(Protocol):
         How often one path is fetched so is bounded. Raises SecretError as `get` does.
         """
 
+    async def refresh(self, path: str) -> KeptSecret:
+        """Return what the store has now, whatever is kept: for who is about to write.
+
+        Its `stale` says that the store could not be asked. Raises SecretError as `get` does.
+        """
+
     def writes(self, path: str) -> str | None:
         """Return why `put` can't be used for `path`, None where it can."""
 

@@ -200,7 +200,9 @@ class SecretCache:
                     entry.hold(renewed, self._keeping, begun)
                     return
         outcome[0] = "read"
-        entry.take(await self.store.get(entry.path), self._keeping, begun)
+        found = await self.store.get(entry.path)
+        if begun >= entry.written:  # else it may be what was there before
+            entry.take(found, self._keeping, begun)
 
     def _touch(self, entry: Entry) -> None:
         """Make an entry the last to be forgotten, and forget the first where there are too many."""
@@ -235,6 +237,7 @@ class SecretCache:
         except SecretConflict:
             entry.until = entry.fresh = begun
             raise
+        entry.written = self._clock()
         entry.take(written, self._keeping, begun)
         self._touch(entry)
         return entry

@@ -37,7 +37,8 @@ class Entry:
 
     Up to `until` nobody is asked. From then on the store is; up to `fresh` nobody waits for it. With
     `error` the last question went wrong: where that is trouble, what is kept is good up to
-    `stale_until`. A lease `ends` a little later.
+    `stale_until`. A lease `ends` a little later. What was read before `written` is
+    older than what is kept.
     """
 
     __slots__ = (
@@ -53,6 +54,7 @@ class Entry:
         "secret",
         "stale_until",
         "until",
+        "written",
     )
 
     def __init__(self, path: str) -> None:
@@ -63,7 +65,7 @@ class Entry:
         self.asking: asyncio.Task[None] | None = None
         self.bound: list[Bound] = []
         self.confirmed = self.until = self.fresh = self.stale_until = float("-inf")
-        self.again_at = self.ends = float("-inf")
+        self.again_at = self.ends = self.written = float("-inf")
 
     def __repr__(self) -> str:
         return f"<Entry {self.path} {self.secret!r}>"

@@ -1,0 +1,1 @@
+"""Access tokens that the gateway gets, renews and writes back (RFC 6749)."""
