@@ -163,7 +163,7 @@ def of_all(crew: Crew, question: str, merge: Merge) -> Any:
 
 # -- what each process that serves is asked
 
-_NOTHING = {"connections": 0, "in_flight": 0, "upstreams": []}
+_NOTHING = {"connections": 0, "in_flight": 0, "upstreams": [], "secrets": []}
 """What is told while every worker is away."""
 
 
@@ -174,6 +174,7 @@ def _own_status(gateway: Gateway, _asked: Asked) -> tuple[int, Any]:
         "connections": status.connections,
         "in_flight": status.in_flight,
         "upstreams": [_upstream(one) for one in status.upstreams],
+        "secrets": operating.stores(gateway.snapshot.secrets),
     }
 
 

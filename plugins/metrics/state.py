@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import floatToGoString
 
 from plugins.metrics.rows import filled
+from plugins.metrics.secrets import secrets
 from plugins.metrics.upstreams import upstreams
 from proxy import GatewayStatus
 
@@ -23,6 +24,7 @@ def state(status: GatewayStatus) -> Iterator[Metric]:
     yield from _bounds(status)
     yield from _lag(status)
     yield from upstreams(status.upstreams)
+    yield from secrets(status)
     yield filled(
         CounterMetricFamily(
             "brain_retries",

@@ -52,6 +52,9 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     }
     yield from (f"{name:<12} {value}" for name, value in told.items())
     yield from (f"{name:<12} {why}" for name, why in found["checks"].items() if why != "ok")
+    for one in found["secrets"]:
+        if one["why"] is not None:
+            yield f"{'secrets':<12} {one['name']}: {one['why']}"
     for one in found["workers"]:
         counts = f"{one.get('connections', 0)} connections, {one.get('in_flight', 0)} in flight"
         restarts = f", {one['restarts']} restarts" if one["restarts"] else ""

@@ -98,6 +98,29 @@ class LagStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretStoreStatus:
+    """One store of secrets now, in this process: nothing of what it keeps, nor where.
+
+    `up`: it is to be had, as far as it knows. `paths` are kept, `leases` of them end by themselves.
+    `asked` are questions by what came of them: read, renewed, failed; `bounds`, `counts` and `total`
+    tell in how many seconds, as of `LagStatus`. `token_left` is in seconds, None for a token without
+    end, or none; `logins` and `renewals` are None for a store that has no token.
+    """
+
+    name: str
+    up: bool
+    paths: int
+    leases: int
+    asked: Mapping[str, int]
+    bounds: Sequence[float]
+    counts: Sequence[int]
+    total: float
+    token_left: float | None = None
+    logins: int | None = None
+    renewals: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayStatus:
     """The gateway now: what an operator's metrics show.
 
@@ -125,6 +148,7 @@ class GatewayStatus:
     lag: LagStatus | None = None
     certificate_expires: float | None = None
     stale: bool = False
+    secrets: Sequence[SecretStoreStatus] = ()
 
 
 class Metrics(Protocol):

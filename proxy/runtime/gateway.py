@@ -23,6 +23,7 @@ from proxy.runtime.retired import Retired
 from proxy.runtime.shared import Shared
 from proxy.runtime.slices import collector_paused
 from proxy.runtime.snapshot import Snapshot
+from proxy.secrets.measuring import measured
 from proxy.server.server import most_connections
 from proxy.tasks import Tasks
 from proxy.version import VERSION
@@ -185,6 +186,7 @@ class Gateway(Ledger):
             lag=self._lag.status(),
             certificate_expires=snapshot.certificate_expires,
             stale=self.last_error is not None,
+            secrets=[measured(cache) for cache in snapshot.secrets.stores.values()],
         )
 
     @property

@@ -39,6 +39,11 @@ def _most(asked: Asked) -> int:
     return int(text)
 
 
+def stores(kept: SecretsKept) -> list[Told]:
+    """Tell of each store why it is not to be had, None where it is."""
+    return [{"name": name, "why": cache.store.state().why} for name, cache in kept.stores.items()]
+
+
 async def refresh(kept: SecretsKept, asked: Asked) -> tuple[int, Told]:
     """Ask the store for a path now, where it is kept. 404: it is not; 400: in several stores."""
     path, store = asked.get("path", ""), asked.get("store")

@@ -14,6 +14,9 @@ COUNTED = frozenset({"counter", "histogram", "summary"})
 _GREATEST = ("_info", "_timestamp_seconds", "brain_snapshots")
 """How the names of gauges end of which a sum would mean nothing."""
 
+_LEAST = "_ttl_seconds"
+"""How the names of gauges end of which the least counts: the first of what will end."""
+
 _EARLIEST = ("_created", "_start_time_seconds")
 """How the names of samples end that say since when: the gateway's age is that of its oldest process."""
 
@@ -26,7 +29,8 @@ def merged(processes: Iterable[Iterable[Metric]]) -> list[Metric]:
 
     Counters, histograms and gauges are sums. The greatest counts for gauges whose names end in
     `_info` or `_timestamp_seconds`, for `brain_snapshots`, for info and state sets, and for a
-    summary's quantiles; the earliest for `_created` and `_start_time_seconds`.
+    summary's quantiles; the earliest for `_created` and `_start_time_seconds`, the least for
+    `_ttl_seconds`.
     """
     families: dict[str, tuple[Metric, Rows]] = {}
     for process in processes:
@@ -60,7 +64,7 @@ def _add(family: Metric, rows: Rows, samples: Iterable[Sample]) -> None:
 
 
 def _value(family: Metric, one: Sample, other: Sample) -> float:
-    if one.name.endswith(_EARLIEST):
+    if one.name.endswith((*_EARLIEST, _LEAST)):
         return min(one.value, other.value)
     if _is_greatest(family, one):
         return max(one.value, other.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tests.functional.baokit import Bao
 from tests.functional.conftest import (
     MakeGateway,
     _near_clients,  # noqa: F401  fixtures are found by their names
@@ -18,6 +20,7 @@ from tests.functional.conftest import (
 )
 from tests.functional.kit import Gateway, RecordingUpstream, request
 from tests.functional.scraping import Scrape, scrape
+from tests.functional.vaultkit import Entry
 
 _BAD = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 _FOUND: list[Scrape] = []
@@ -26,6 +29,7 @@ _FOUND: list[Scrape] = []
 CONFIG = """
 version: 1
 gateway: {{tls: {{cert: {folder}/cert.pem, key: {folder}/key.pem}}}}
+secrets: {secrets}
 plugins: [metrics, {{rate-limit: {{limits: 1000/s, key: address}}}}]
 services:
   shop:
@@ -67,8 +71,15 @@ async def scraped(
         leaf = authority.issue_cert("gateway.test")
         leaf.private_key_pem.write_to_path(tmp_path / "key.pem")
         leaf.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
-        running = await gateway(CONFIG.format(folder=tmp_path, good=upstream.url, bad=bad.url))
-        _FOUND.append(await _after_traffic(running, authority))
+        with contextlib.ExitStack() as stack:
+            bao = await asyncio.to_thread(stack.enter_context, Bao())
+            entry = await asyncio.to_thread(Entry.made, bao, tmp_path)
+            running = await gateway(
+                CONFIG.format(
+                    folder=tmp_path, good=upstream.url, bad=bad.url, secrets=entry.section()
+                )
+            )
+            _FOUND.append(await _after_traffic(running, authority))
     return _FOUND[0]
 
 

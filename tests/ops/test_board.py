@@ -99,6 +99,7 @@ def test_it_has_a_row_for_each_question() -> None:
         "Retries, splits and mirrors",
         "Process",
         "Rate limits",
+        "Secrets",
     ]
 
 

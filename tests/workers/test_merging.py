@@ -56,8 +56,14 @@ def test_histograms_are_added_bucket_by_bucket() -> None:
 def test_gauges_are_added_but_those_that_say_the_same_everywhere() -> None:
     one = [gauge("open", 2), gauge("build_info", 1), gauge("loaded_timestamp_seconds", 10)]
     other = [gauge("open", 3), gauge("build_info", 1), gauge("loaded_timestamp_seconds", 12)]
+    one, other = [*one, gauge("token_ttl_seconds", 7)], [*other, gauge("token_ttl_seconds", 5)]
     found = samples(merged([one, other]))
-    assert found == {"open": 5, "build_info": 1, "loaded_timestamp_seconds": 12}
+    assert found == {
+        "open": 5,
+        "build_info": 1,
+        "loaded_timestamp_seconds": 12,
+        "token_ttl_seconds": 5,
+    }
 
 
 def test_summaries_are_added() -> None:
