@@ -87,8 +87,9 @@ class Bao:
         self._call("POST", "sys/auth/approle", {"type": "approle"})
         role = f"auth/approle/role/{_ROLE}"
         self._call("POST", role, {"token_policies": [_ROLE], "token_ttl": "1h"})
-        role_id = self._call("GET", f"{role}/role-id")["data"]["role_id"]
-        return role_id, self._call("POST", f"{role}/secret-id")["data"]["secret_id"]
+        # The id that routes.yaml has by default, in the place of a random one: it is no secret.
+        self._call("POST", f"{role}/role-id", {"role_id": _ROLE})
+        return _ROLE, self._call("POST", f"{role}/secret-id")["data"]["secret_id"]
 
     def _start(self) -> None:
         command = (self._binary, "server", "-dev", "-dev-no-store-token")
