@@ -124,6 +124,18 @@ def test_only_the_edge_is_believed(config: Config) -> None:
     assert config.gateway.trusted_proxies == (NEEDED["BRAIN_TRUSTED_PROXIES"],)
 
 
+def test_a_vault_that_is_a_neighbour_is_asked_by_the_name_that_the_environment_has() -> None:
+    given = {"VAULT_ADDR": "http://vault:8200", "VAULT_ROLE_ID": "gateway"}
+    text = (ROOT / "compose.yaml").read_text()
+    made = composefile.read(text, {**NEEDED, **given})["services"]["gateway"]["environment"]
+    loaded = load_or_raise([ROOT / "routes.yaml"], environment=made, catalog=Catalog())
+    assert loaded.diagnostics == (), "over http to a name of one label there is no warning"
+    assert loaded.config is not None
+    vault = loaded.config.secrets.vault
+    assert vault is not None
+    assert (vault.address, vault.auth.role) == ("http://vault:8200", "gateway")
+
+
 def test_nothing_is_published_and_nothing_may_be_gained(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
         assert "ports" not in service, name
@@ -164,11 +176,27 @@ def test_revisions_are_kept_on_the_volume_and_nowhere_without_it(
 def test_the_routes_are_mounted_as_a_folder(
     gateway: dict[str, Any], image: dockerfile.Stage
 ) -> None:
-    (routes,) = [each for each in gateway["volumes"] if each["type"] == "bind"]
     file = PurePosixPath(image.one("CMD").command[-1])
-    assert routes["target"] == str(file.parent), "a mounted file would not follow its replacement"
-    assert routes["read_only"] is True
-    assert routes["bind"] == {"create_host_path": False}
+    assert_mounted_to_read(gateway, str(file.parent))
+
+
+def test_the_secret_id_is_mounted_with_its_folder_and_in_no_variable(
+    gateway: dict[str, Any], config: Config
+) -> None:
+    assert config.secrets.vault is not None
+    auth = config.secrets.vault.auth
+    assert (auth.method, auth.credential) == ("approle", "")
+    assert auth.file is not None
+    assert_mounted_to_read(gateway, str(PurePosixPath(auth.file).parent))
+    assert "secrets" not in gateway, "Compose gives a secret's file neither an owner nor a mode"
+
+
+def assert_mounted_to_read(gateway: dict[str, Any], folder: str) -> None:
+    """A folder: a mounted file would not follow its replacement."""
+    (mount,) = [each for each in gateway["volumes"] if each["target"] == folder]
+    assert mount["type"] == "bind"
+    assert mount["read_only"] is True
+    assert mount["bind"] == {"create_host_path": False}
 
 
 def test_its_health_is_asked_as_the_image_asks(
