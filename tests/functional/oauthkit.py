@@ -12,6 +12,10 @@ from urllib.parse import unquote_plus
 from aiohttp import web
 from aiohttp.test_utils import unused_port
 
+from tests.functional.baokit import Bao
+from tests.functional.kit import OK, Gateway, RecordingUpstream, Reply
+from tests.functional.test_plugins_access import bearer
+
 CLIENT = ("portal", "s3same of:the+app")
 
 
@@ -107,3 +111,70 @@ def _client(form: dict[str, str], request: web.BaseRequest) -> tuple[str, str]:
 def _refused(code: str, status: int) -> web.Response:
     told = {"error": code, "error_description": "s3same-description of what was sent"}
     return web.json_response(told, status=status)
+
+
+# -- what stands around it
+
+REFUSED = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
+
+
+class Api(RecordingUpstream):
+    """An upstream that takes the tokens of `good` alone, where that is set."""
+
+    def __init__(self) -> None:
+        self.good: set[str] | None = None
+        super().__init__()
+
+    @property
+    def sent(self) -> str:
+        """The token that came last."""
+        return (self.last.header("Authorization") or "").removeprefix("Bearer ")
+
+    @property  # type: ignore[override]
+    def answer(self) -> bytes:
+        return OK if self.good is None or self.sent in self.good else REFUSED
+
+    @answer.setter
+    def answer(self, _: bytes) -> None:
+        """All that it says depends on the token."""
+
+
+def routes(bao: Bao, issuer: TokenServer, api: Api, more: str = "", **oauth: str) -> str:
+    """Return a file with one service, whose tokens are of the caller's tenant."""
+    options = {
+        "token_url": f'"{issuer.url}"',
+        "grant": "refresh_token",
+        "client": "platform/app",
+        **oauth,
+    }
+    given = ", ".join(f"{name}: {value}" for name, value in options.items() if value)
+    return f"""
+        version: 1
+        secrets:
+          vault: {{address: "{bao.address}", auth: {{token: "${{VAULT_TOKEN}}"}}, timeout: 0.5s}}
+        plugins: [{{use: "tests.functional.test_plugins_access:Unsigned", as: tokens}}]
+        services:
+          mail:
+            upstream: "{api.url}"
+            plugins:
+              - credentials:
+                  secret: "tenants/${{principal.tenant}}/mail"
+                  oauth: {{{given}}}
+                  {more}
+    """
+
+
+def connected(bao: Bao, issuer: TokenServer, tenant: str, **more: str) -> None:
+    """Keep what a tenant has just connected, as a portal does: no token yet, and fields of its own."""
+    fields = {"refresh_token": issuer.connect(tenant), "account": f"{tenant}@example", **more}
+    bao.put(f"tenants/{tenant}/mail", **fields)
+
+
+def kept(bao: Bao, tenant: str) -> dict[str, str]:
+    """Return what the store has of a tenant."""
+    fields: dict[str, str] = bao.read(f"secret/data/tenants/{tenant}/mail")["data"]
+    return fields
+
+
+async def ask(running: Gateway, tenant: str) -> Reply:
+    return await running.get("/api/brain/mail/x", bearer(tenant=tenant))

@@ -85,7 +85,9 @@ class Tokens:
         """
         held = await self._looked_at(path)
         refused = used.fields.get(TOKEN, "")
-        if not self._is_token(held, refused) or not held.may_ask_again():
+        if not self._is_token(held, refused):
+            return held  # another request has seen to it
+        if held.flight is None and not held.may_ask_again():
             return held
         try:
             await self._wait(held, refused)
