@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _OF_SECRET = f"{SECRET_KEY}."
 """What the names of fields begin with in a template."""
 
+_WRITTEN = "access_token"
+"""The field that `oauth` of `credentials` gets: a tenant who has just connected has none."""
+
 
 class Referring(NamedTuple):
     """The converted options of an entry that refer to stores, and where they stand."""
@@ -57,17 +60,18 @@ def references_of(work: Work, stores: tuple[str, ...]) -> Iterator[Reference]:
             beside = _at(options, found.around)
             literal = found.field is not None
             place = (*path, *found.at, SECRET_KEY) if literal else (*path, *found.at)
+            writes = "oauth" in beside
             alone = literal or not isinstance(found.at[-1], int)
             yield Reference(
                 entry.plugin,
                 entry.owner,
                 found.path,
-                (found.field,) if found.field is not None else tuple(_fields(beside)),
+                (found.field,) if found.field is not None else tuple(_fields(beside, writes)),
                 found.store or stores[0],
                 work.value(*place),
                 (*path, *(found.at if alone else found.at[:-1])),
                 required=beside.get("required") is not False,
-                writes="oauth" in beside,
+                writes=writes,
             )
 
 
@@ -78,11 +82,10 @@ def _at(value: Any, at: At) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _fields(value: Any) -> Iterator[str]:
-    """Yield the fields that templates name, each once."""
-    yield from dict.fromkeys(
-        name.removeprefix(_OF_SECRET) for name in _names(value) if name.startswith(_OF_SECRET)
-    )
+def _fields(value: Any, writes: bool) -> Iterator[str]:
+    """Yield the fields that templates name, each once; not the one that the plugin writes itself."""
+    named = (name.removeprefix(_OF_SECRET) for name in _names(value) if name.startswith(_OF_SECRET))
+    yield from dict.fromkeys(name for name in named if not (writes and name == _WRITTEN))
 
 
 def _names(value: Any) -> Iterator[str]:

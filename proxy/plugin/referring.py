@@ -31,18 +31,19 @@ class Referred:
         return self.path.text if self.field is None else f"{self.path.text}#{self.field}"
 
 
-def referred(value: Any, at: At = ()) -> Iterator[Referred]:
-    """Yield all references of `value`. A path takes the `store` that stands beside it."""
+def referred(value: Any, at: At = (), store: str | None = None) -> Iterator[Referred]:
+    """Yield all references of `value`. A path takes the `store` that stands beside it, or above."""
     if isinstance(value, SecretRef):
         yield Referred(SecretPath.compile(value.path), value.field, value.store, at, at)
     elif isinstance(value, Mapping):
-        store = value.get(STORE_KEY)
+        named = value.get(STORE_KEY)
+        store = named if isinstance(named, str) else store
         for key, below in value.items():
-            yield from _paths(below, store if isinstance(store, str) else None, (*at, key), at)
-            yield from referred(below, (*at, key))
+            yield from _paths(below, store, (*at, key), at)
+            yield from referred(below, (*at, key), store)
     elif isinstance(value, list | tuple):
         for index, below in enumerate(value):
-            yield from referred(below, (*at, index))
+            yield from referred(below, (*at, index), store)
 
 
 def _paths(value: Any, store: str | None, at: At, around: At) -> Iterator[Referred]:

@@ -201,7 +201,7 @@ class SecretCache:
                     return
         outcome[0] = "read"
         found = await self.store.get(entry.path)
-        if begun >= entry.written:  # else it may be what was there before
+        if begun > entry.written:  # else it may be what was there before
             entry.take(found, self._keeping, begun)
 
     def _touch(self, entry: Entry) -> None:

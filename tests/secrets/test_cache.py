@@ -273,6 +273,21 @@ async def test_an_answer_that_was_under_way_already_is_not_believed(
     assert store.asked == 3
 
 
+async def test_what_was_read_before_a_write_does_not_undo_it(
+    kept: SecretCache, store: ScriptedStore
+) -> None:
+    used = (await kept.get(PATH)).secret
+    assert used is not None
+    store.hold = asyncio.Event()
+    reading = asyncio.ensure_future(kept.refresh(PATH))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await kept.put(PATH, {"key": NEW}, used)
+    store.hold.set()
+    await reading
+    assert await value(kept) == NEW
+
+
 async def test_refusals_that_callers_provoke_cause_a_bounded_number_of_questions(
     kept: SecretCache, store: ScriptedStore, clock: Clock
 ) -> None:
