@@ -1,13 +1,15 @@
 """An authorization server whose access tokens are JWTs: `python -m tests.functional.authority PORT`.
 
-Grants, client authentication, PKCE, ID tokens and access tokens (RFC 9068) are Authlib's. What Authlib
-leaves to its user is written here: who the clients and people are, where codes are kept, discovery.
+Grants, client authentication, PKCE, ID tokens and access tokens (RFC 9068) are Authlib's; refresh tokens
+are good once. What Authlib leaves to its user is written here: who the clients and people are, where
+codes are kept, discovery.
 Nobody signs in: the authorization endpoint believes the form's `user`.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 import time
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ LIFETIMES = {"brief": 2, "late": -120}
 """Seconds that the tokens of a client are good for, other than 300: `late` gets them expired."""
 
 CODES: dict[str, Code] = {}
+REFRESHES: dict[str, Refresh] = {}
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Client(ClientMixin):  # type: ignore[misc]
         return response_type == "code"
 
     def check_grant_type(self, grant_type: str) -> bool:
-        return grant_type in ("authorization_code", "client_credentials")
+        return grant_type in ("authorization_code", "client_credentials", "refresh_token")
 
 
 CLIENTS = {name: Client(name) for name in ("portal", "worker", "stranger", *LIFETIMES)}
@@ -126,6 +129,45 @@ class CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
         return Person(authorization_code.user)
 
 
+@dataclass(frozen=True)
+class Refresh:
+    """What a refresh token stands for; each is good once."""
+
+    token: str
+    client: str
+    user: str
+    scope: str
+
+    def check_client(self, client: Client) -> bool:
+        return self.client == client.name
+
+    def get_scope(self) -> str:
+        return self.scope
+
+
+class RefreshGrant(grants.RefreshTokenGrant):  # type: ignore[misc]
+    INCLUDE_NEW_REFRESH_TOKEN = True
+
+    def authenticate_refresh_token(self, refresh_token: str) -> Refresh | None:
+        return REFRESHES.get(refresh_token)
+
+    def authenticate_user(self, refresh_token: Refresh) -> Person:
+        return Person(refresh_token.user)
+
+    def revoke_old_credential(self, refresh_token: Refresh) -> None:
+        del REFRESHES[refresh_token.token]
+
+
+def _keep(token: dict[str, Any], request: Any) -> None:
+    text = token.get("refresh_token")
+    if text is not None:
+        REFRESHES[text] = Refresh(text, request.client.name, request.user.name, token["scope"])
+
+
+def _refresh_token(**_: Any) -> str:
+    return secrets.token_urlsafe(24)
+
+
 class IdTokens(OpenIDCode):  # type: ignore[misc]
     def resolve_client_private_key(self, client: Client) -> ECKey:
         return KEY
@@ -167,10 +209,11 @@ def _lifetime(client: Client, grant_type: str) -> int:
 
 def application() -> Flask:
     app = Flask(__name__)
-    server = AuthorizationServer(app, CLIENTS.get, lambda token, request: None)
+    server = AuthorizationServer(app, CLIENTS.get, _keep)
     server.register_grant(CodeGrant, [IdTokens(require_nonce=True), CodeChallenge(required=True)])
     server.register_grant(grants.ClientCredentialsGrant)
-    tokens = AccessTokens(ISSUER, alg="ES256", expires_generator=_lifetime)
+    server.register_grant(RefreshGrant)
+    tokens = AccessTokens(ISSUER, "ES256", _refresh_token, _lifetime)
     server.register_token_generator("default", tokens)
 
     @app.get("/o/brain/.well-known/openid-configuration")

@@ -15,6 +15,8 @@ from proxy.errors import ConfigError
 from tests.functional.baokit import Bao
 from tests.functional.conftest import MakeGateway
 from tests.functional.oauthkit import CLIENT, Api, TokenServer, ask, connected, kept, routes
+from tests.functional.oidckit import Authority, unread
+from tests.functional.oidckit import running as started
 from tests.functional.test_plugins_access import code_of
 
 RENEWING = ("renewing_until", "renewing_by")
@@ -479,3 +481,32 @@ async def test_a_store_that_can_not_be_written_keeps_no_refresh_token(
     with pytest.raises(ConfigError, match="could be lost") as raised:
         await gateway(text.replace(vault, "          file: {path: .}\n"))
     assert "routes0.yaml:10:" in str(raised.value)
+
+
+# -- Authlib's authorization server
+
+
+async def test_a_real_server_rotates_refresh_tokens_for_several_gateways(
+    gateway: MakeGateway, bao: Bao, server: TokenServer, api: Api
+) -> None:
+    async with started(Authority()) as issuer:
+        given = await issuer.log_in("ada@acme", "brief")
+        bao.put("platform/app", client_id="brief", client_secret="feirb")
+        bao.put("tenants/real/mail", refresh_token=given["refresh_token"])
+        url = f'"{issuer.told["token_endpoint"]}"'
+        text = routes(bao, server, api, token_url=url, client_auth="basic", early="1s")
+        several = [await gateway(text, VAULT_TOKEN=bao.root) for _ in range(2)]
+        ends = time.monotonic() + 3.2
+        while time.monotonic() < ends:
+            for each in several:
+                assert (await ask(each, "real")).status == 200
+                claims_of = unread(api.sent)
+                assert (claims_of["client_id"], claims_of["tenant_id"]) == ("brief", "acme")
+                assert claims_of["exp"] >= int(time.time())
+            await asyncio.sleep(0.05)
+        assert (await written(bao, "real"))["refresh_token"] != given["refresh_token"]
+        used = await issuer.ask_token(
+            {"grant_type": "refresh_token", "refresh_token": given["refresh_token"]}, "brief"
+        )
+        assert (used["status"], used["error"]) == (400, "invalid_grant")
+    assert len({seen.header("Authorization") for seen in api.seen}) >= 3
