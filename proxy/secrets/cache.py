@@ -160,7 +160,7 @@ class SecretCache:
         self._hangs_until = self._clock() + HANGS
 
     def _given(self, entry: Entry) -> Entry:
-        if entry.usable(self._clock()):
+        if entry.usable(self._clock()) or entry.just_given:
             return entry
         error = entry.error or SecretAway(f"the store '{self.name}' gave nothing")
         # A new one: what was raised before holds the frames of its traceback.
@@ -260,13 +260,17 @@ class SecretCache:
 
     # -- what is bound
 
-    async def bind(self, reference: SecretRef, known: Bound | None = None) -> Bound | None:
+    async def bind(
+        self, reference: SecretRef, known: Bound | None = None, *, since: float = math.inf
+    ) -> Bound | None:
         """Return the value that `reference` names, asked for now. None where there is no such field.
 
-        `known` is what was bound to it before. Raises SecretError.
+        `known` is what was bound to it before; what the store has confirmed `since`, for another
+        field of the path, is not asked for again. Raises SecretError.
         """
         entry = self._entry(reference.path)
-        if not entry.usable(self._clock()) or math.isfinite(self._keeping.fresh):
+        changes = math.isfinite(self._keeping.fresh) and entry.confirmed < since
+        if changes or not entry.usable(self._clock()):
             await self._wait(entry, self._ask(entry), WAIT_AT_LOAD)
         fields = self._held(self._given(entry)).fields
         if reference.field not in fields:

@@ -77,6 +77,14 @@ class Entry:
         return now < (self.fresh if self.error is None else self.stale_until)
 
     @property
+    def just_given(self) -> bool:
+        """Whether the last question was answered well, for those who have waited for that.
+
+        An answer may take longer than a short `fresh`, which is counted from the question.
+        """
+        return self.secret is not None and self.error is None and self.lease is None
+
+    @property
     def stale(self) -> bool:
         """Whether it is used only because the store can't be asked."""
         return self.error is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from time import monotonic
 
 from proxy.errors import ConfigError, Unavailable
 from proxy.ports.secrets import SecretAway, SecretError, SecretRef
@@ -20,6 +21,7 @@ class SecretsKept:
     def __init__(self, stores: Mapping[str, SecretCache]) -> None:
         self.stores = stores
         self._bound: dict[tuple[str, str, str], Bound] = {}
+        self._since = monotonic()
 
     def __repr__(self) -> str:
         return f"<SecretsKept {', '.join(self.stores) or 'no stores'} bound={len(self._bound)}>"
@@ -58,7 +60,7 @@ class SecretsKept:
         key = (cache.name, reference.path, reference.field)
         remedy = cache.store.remedy(reference.path, reference.field)
         try:
-            found = await cache.bind(reference, self._bound.get(key))
+            found = await cache.bind(reference, self._bound.get(key), since=self._since)
         except SecretAway as error:
             message = f"secret {reference}: {error}"
             raise Unavailable(message, code="secret_unavailable") from None

@@ -209,6 +209,17 @@ async def test_a_store_that_is_slow_is_not_waited_for(
     assert await value(kept) == OLD
 
 
+async def test_an_answer_that_takes_longer_than_it_is_fresh_is_used_by_who_waited(
+    kept: SecretCache, store: ScriptedStore, clock: Clock
+) -> None:
+    store.hold = asyncio.Event()
+    waiting = asyncio.ensure_future(value(kept))
+    await settled()
+    clock.now += 61
+    store.hold.set()
+    assert await waiting == OLD
+
+
 async def test_a_store_that_hangs_is_waited_for_by_the_first_and_briefly_by_the_next_until_it_answers(
     kept: SecretCache, store: ScriptedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
