@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from time import monotonic
+from importlib import import_module
 from typing import Any, ClassVar
 
 from aiohttp import web
 
+from plugins.credentials.callers import Callers, Key
 from plugins.credentials.checks import check
-from plugins.credentials.injection import Injection, Prepared
+from plugins.credentials.counts import Counts
+from plugins.credentials.injection import Injection
+from plugins.credentials.known import Known, Memory
 from plugins.credentials.oauth.answer import Rejected
 from plugins.credentials.oauth.checks import check_oauth
 from plugins.credentials.oauth.entry import OAuth, written_out
@@ -28,36 +32,13 @@ from proxy import (
     PluginContext,
     Principal,
     Problems,
-    Secret,
     SecretAway,
     SecretError,
     SecretMissing,
     SecretPath,
     Stage,
     Template,
-    value_in_path,
 )
-
-MOST_KNOWN = 50_000
-"""Callers whose credentials are remembered as they are sent, by instance."""
-
-Key = tuple[str, ...] | str
-"""The values of a caller that its path is made of; one alone stands for itself."""
-
-
-class _Known:
-    """What is sent for one caller, while the store's own memory still has the secret behind it."""
-
-    __slots__ = ("kept", "path", "prepared", "secret", "told")
-
-    def __init__(
-        self, path: str, kept: KeptSecret, secret: Secret, prepared: Prepared, told: str
-    ) -> None:
-        self.path = path
-        self.kept = kept
-        self.secret = secret
-        self.prepared = prepared
-        self.told = told
 
 
 class Credentials(Plugin):
@@ -87,10 +68,7 @@ class Credentials(Plugin):
         hosts: Mapping[str, Any],
         oauth: Mapping[str, Any] | None = None,
     ) -> None:
-        self._paths = (secret,) if isinstance(secret, SecretPath) else tuple(secret)
-        self._names = tuple(dict.fromkeys(name for one in self._paths for name in one.names))
-        self._readers = [value_in_path(name) for name in self._names]
-        self._only = self._readers[0] if len(self._readers) == 1 else None
+        self._callers = Callers((secret,) if isinstance(secret, SecretPath) else secret)
         self._injection = Injection(
             headers=headers or {},
             basic=basic,
@@ -107,7 +85,11 @@ class Credentials(Plugin):
         self._required = required
         self._store_name = store
         self._store: KeptStore
-        self._known: dict[Key, _Known] = {}
+        self._memory = Memory()
+        # Looked up for every request.
+        self._key = self._callers.key if self._callers.names else _same_for_all
+        self._remembered = self._memory.fresh
+        self._counts = Counts()
 
     # -- load
 
@@ -120,22 +102,30 @@ class Credentials(Plugin):
         self._store = context.secrets.store(self._store_name)
         self._injection.hosts = context.hosts(**self._hosts)
         if self._oauth is not None:
-            self._store = await self._oauth.open(context, self._store, self._paths)
-        if self._names:
+            self._store = await self._oauth.open(context, self._store, self._callers.paths)
+        await self._count(context)
+        if self._callers.names:
             return
         try:
             await self._ask(())
         except (SecretAway, Rejected) as away:
             # Requests ask again, and get 503 until it is back: nothing here has to be done anew.
-            context.logger.warning("%s can't be read yet: %s", self._shown, away)
+            context.logger.warning("%s can't be read yet: %s", self._callers, away)
         except SecretMissing as error:
             if self._required:
-                raise ConfigError(f"secret {self._shown}: {error}", hint=error.hint) from None
-            context.logger.warning("%s is missing, and not required: %s", self._shown, error)
+                raise ConfigError(f"secret {self._callers}: {error}", hint=error.hint) from None
+            context.logger.warning("%s is missing, and not required: %s", self._callers, error)
         except SecretError as error:
-            raise ConfigError(f"secret {self._shown}: {error}", hint=error.hint) from None
+            raise ConfigError(f"secret {self._callers}: {error}", hint=error.hint) from None
         except GatewayError as error:
-            raise ConfigError(f"secret {self._shown}: {error.log}") from None
+            raise ConfigError(f"secret {self._callers}: {error.log}") from None
+
+    async def _count(self, context: PluginContext) -> None:
+        # It knows prometheus_client: 0.05 s that a reload's loop need not wait for.
+        module = await asyncio.to_thread(import_module, "plugins.credentials.tally")
+        tally = context.share("tally", module.Tally)
+        context.metrics.collector("brain_credentials", tally)
+        self._counts = tally.of(str(self._callers))
 
     async def ready(self) -> str | None:
         return None if self._oauth is None else self._oauth.trouble()
@@ -144,18 +134,14 @@ class Credentials(Plugin):
         if self._oauth is not None:
             await self._oauth.close()
 
-    @property
-    def _shown(self) -> str:
-        return " or ".join(path.text for path in self._paths)
-
     def explain(self, exchange: Exchange) -> list[str]:
-        lines = [f"reads {self._shown}, puts it in: {', '.join(self._injection.told())}"]
+        lines = [f"reads {self._callers}, puts it in: {', '.join(self._injection.told())}"]
         if self._oauth is not None:
             lines.append(self._oauth.told())
-        if self._names and exchange.principal is not None:
+        if self._callers.names and exchange.principal is not None:
             try:
-                key = self._key(exchange.principal)
-                lines.append(f"this caller's: {' or '.join(self._spelt(key))}")
+                key = self._callers.key(exchange.principal)
+                lines.append(f"this caller's: {' or '.join(self._callers.spelt(key))}")
             except GatewayError as error:
                 lines.append(f"this caller would be refused: {error.status} {error.code}")
         return lines
@@ -164,14 +150,12 @@ class Credentials(Plugin):
 
     async def __call__(self, request: web.BaseRequest, handler: Handler) -> Answer:
         exchange = request[EXCHANGE]
-        key = self._key(exchange.principal) if self._names else ()
-        known = self._known.get(key)
-        if (
-            known is None
-            or known.secret is not known.kept.secret
-            or monotonic() >= known.kept.until
-        ):
+        key = self._key(exchange.principal)
+        known = self._remembered(key)
+        if known is None:
             known = await self._found(key)
+        else:
+            self._counts.remembered += 1
         outgoing = exchange.outgoing
         if not outgoing.replayable:
             await self._hold(request, exchange)
@@ -185,6 +169,7 @@ class Credentials(Plugin):
         fresh = await self._fresh(key, known)
         if fresh is None or not outgoing.replayable:
             return known.prepared.kept_from(answer)
+        self._counts.renewed += 1
         outgoing.target = target
         fresh.prepared.put_on(outgoing)
         exchange.credential = f"{exchange.credential}, refused, {fresh.told}"
@@ -196,66 +181,44 @@ class Credentials(Plugin):
         if self._on_status and length.isdecimal() and 0 < int(length) <= self._keep_body:
             await exchange.outgoing.read(self._keep_body)
 
-    def _key(self, principal: Principal | None) -> Key:
-        """Return the caller's values. Raises GatewayError for one that is missing, or no text."""
-        if principal is None:
-            raise GatewayError("claim_missing", log=f"nobody is known, for ${{{self._names[0]}}}")
-        try:
-            if self._only is not None:
-                return self._only(principal)
-            return tuple([read(principal) for read in self._readers])
-        except LookupError as missing:
-            raise GatewayError("claim_missing", log=str(missing)) from None
-        except ValueError as error:
-            raise GatewayError("claim_invalid", log=str(error)) from None
-
-    def _spelt(self, key: Key) -> list[str]:
-        """Return the paths of a caller, before anything is asked. Raises GatewayError."""
-        each = (key,) if isinstance(key, str) else key
-        values = dict(zip(self._names, each, strict=True))
-        try:
-            return [path.at(values) for path in self._paths]
-        except ValueError as error:
-            raise GatewayError("claim_invalid", log=str(error)) from None
-
-    async def _found(self, key: Key) -> _Known:
+    async def _found(self, key: Key) -> Known:
         """Return what is sent for a caller. Raises GatewayError."""
         try:
-            return await self._ask(key)
+            known = await self._ask(key)
         except SecretError as error:
-            raise refusal(error, self._shown) from None
+            self._counts.refused += 1
+            raise refusal(error, str(self._callers)) from None
+        if known.kept.stale:
+            self._counts.stale += 1
+        else:
+            self._counts.asked += 1
+        return known
 
-    async def _ask(self, key: Key) -> _Known:
+    async def _ask(self, key: Key) -> Known:
         """Ask for the first path that exists. Raises SecretError, GatewayError."""
         missing: SecretMissing | None = None
-        for place, path in zip(self._paths, self._spelt(key), strict=True):
+        for place, path in zip(self._callers.paths, self._callers.spelt(key), strict=True):
             try:
                 kept = await self._store.get(path)
             except SecretMissing as error:
                 missing = missing or error
                 continue
-            return self._remembered(key, place, path, kept)
+            return self._made(key, place, path, kept)
         assert missing is not None, "there is at least one path"
         raise missing
 
-    def _remembered(self, key: Key, place: SecretPath, path: str, kept: KeptSecret) -> _Known:
+    def _made(self, key: Key, place: SecretPath, path: str, kept: KeptSecret) -> Known:
         secret = kept.secret
         assert secret is not None, "a store that has none raises"
-        known = self._known.get(key)
         told = shown(place, secret, stale=kept.stale)
-        if known is None or known.secret is not secret or known.path != path:
-            known = _Known(path, kept, secret, self._injection.of(secret), told)
-            self._keep(key, known)
+        known = self._memory.of(key, path, secret)
+        if known is None:
+            known = Known(path, kept, secret, self._injection.of(secret), told)
+            self._memory.keep(key, known)
         known.kept, known.told = kept, told
         return known
 
-    def _keep(self, key: Key, known: _Known) -> None:
-        self._known.pop(key, None)
-        if len(self._known) >= MOST_KNOWN:
-            del self._known[next(iter(self._known))]
-        self._known[key] = known
-
-    async def _fresh(self, key: Key, refused: _Known) -> _Known | None:
+    async def _fresh(self, key: Key, refused: Known) -> Known | None:
         """Return what is to be sent in place of what was refused, None where it is all there is."""
         try:
             await self._store.again(refused.path, refused.secret)
@@ -263,3 +226,7 @@ class Credentials(Plugin):
         except (SecretError, GatewayError):
             return None  # the upstream's own answer says more than that it could not be replaced
         return None if fresh.secret is refused.secret else fresh
+
+
+def _same_for_all(_: Principal | None) -> Key:
+    return ()

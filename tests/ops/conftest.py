@@ -45,6 +45,17 @@ services:
     upstream: "{good}"
     split: [{{upstream: "{good}/v2", share: 100%}}]
     mirror: {{upstream: "{good}/copy", share: 100%}}
+  billing:
+    public: true
+    upstream: "{good}"
+    plugins: [{{credentials: {{secret: platform/lago, headers: {{X-Key: "${{secret.key}}"}}}}}}]
+  ads:
+    public: true
+    upstream: "{good}"
+    plugins:
+      - credentials:
+          secret: platform/ads
+          oauth: {{token_url: "http://127.0.0.1:1/token", grant: client_credentials}}
 """
 
 
@@ -73,6 +84,8 @@ async def scraped(
         leaf.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
         with contextlib.ExitStack() as stack:
             bao = await asyncio.to_thread(stack.enter_context, Bao())
+            bao.put("platform/lago", key="x")
+            bao.put("platform/ads", client_id="x", client_secret="y")
             entry = await asyncio.to_thread(Entry.made, bao, tmp_path)
             running = await gateway(
                 CONFIG.format(

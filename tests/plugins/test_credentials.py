@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from plugins.credentials import Credentials
-from plugins.credentials import plugin as module
+from plugins.credentials import Credentials, known
 from proxy import Answer, ConfigError, Outgoing
 from proxy.testing import OptionsError, call, check_plugin, make, running, upstream_answer
 
@@ -408,12 +407,12 @@ async def test_a_reason_that_repeats_it_is_replaced() -> None:
 
 
 async def test_the_callers_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_KNOWN", 3)
+    monkeypatch.setattr(known, "MOST", 3)
     store = {f"tenants/t{n}/connectors/crm": {"key": f"s3same-{n}"} for n in range(10)}
     async with running(Credentials, {"secret": TENANTS, **BEARER}, store=store) as plugin:
         for number in range(10):
             await call(plugin, claims={"sub": "x", "tenant": f"t{number}"})
-        assert len(plugin._known) == 3
+        assert len(plugin._memory) == 3
 
 
 @pytest.mark.parametrize(
