@@ -64,7 +64,7 @@ class Outgoing:
         self.origin: Origin | None = None
 
     def __repr__(self) -> str:
-        return f"<Outgoing {self._method} {self.path}>"
+        return f"<Outgoing {self._method}>"  # a credential may stand in the path
 
     def _set_method(self, method: str) -> None:
         if not is_name(method):

@@ -68,11 +68,12 @@ class GatewayProcess:
         )
         self.write(text)
         self._log = (folder / "log").open("wb")
+        self._out = (folder / "out").open("wb")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "proxy", "run", str(self.file), *options],
             cwd=folder,
             env=environment(),
-            stdout=subprocess.DEVNULL,
+            stdout=self._out,
             stderr=self._log,
         )
         self.port = self._wait_until_it_serves()
@@ -125,3 +126,4 @@ class GatewayProcess:
             raise
         finally:
             self._log.close()
+            self._out.close()
