@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from proxy.demo.issuer import TENANTS
+from proxy.demo.keys import CREDENTIALS
 from proxy.demo.stand_ins import HOSTS, UPSTREAMS, StandIns
 
 FILE = Path(__file__).parents[2] / "routes.yaml"
@@ -68,6 +70,23 @@ def test_a_services_variable_is_its_name(routes: dict[str, Any]) -> None:
     for name, service in {**routes["services"], "fallback": routes["fallback"]}.items():
         upstream = service if isinstance(service, str) else service["upstream"]
         assert upstream.startswith(f"${{{name.upper().replace('-', '_')}_URL:-")
+
+
+def test_the_demo_keeps_what_the_services_are_given(routes: dict[str, Any]) -> None:
+    given = [
+        entry["credentials"]["secret"]
+        for service in routes["services"].values()
+        for entry in (service.get("plugins", ()) if isinstance(service, dict) else ())
+        if "credentials" in entry
+    ]
+    paths = {path.replace("${principal.tenant}", tenant) for path in given for tenant in TENANTS}
+    assert paths == set(CREDENTIALS)
+
+
+def test_calls_with_the_key_are_a_tenants(routes: dict[str, Any]) -> None:
+    (entry,) = [each for each in routes["plugins"] if "api-key" in each and isinstance(each, dict)]
+    (key,) = entry["api-key"]["keys"]
+    assert key["tenant"] == "${BRAIN_API_KEY_TENANT:-portal}"
 
 
 def test_only_published_pages_are_public(routes: dict[str, Any]) -> None:
