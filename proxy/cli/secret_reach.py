@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -50,10 +51,17 @@ Place = tuple[str, str]
 """A store and a path of it."""
 
 
-async def tried(
+def tried(section: SecretStores, references: Sequence[Reference], values: Values) -> list[Tried]:
+    """Ask the stores of a file for what it refers to. Raises NotInPath for a value that is no name."""
+    # What a store would log is told at each reference: without a handler it would go to stderr.
+    logging.getLogger("brain.secrets").addHandler(logging.NullHandler())
+    return asyncio.run(_all_tried(section, references, values))
+
+
+async def _all_tried(
     section: SecretStores, references: Sequence[Reference], values: Values
 ) -> list[Tried]:
-    """Ask the stores of a file for what it refers to. Raises ValueError for a value in a path.
+    """Open the stores, ask, and close them.
 
     Each path is read once; what was leased for that is given back.
     """
@@ -178,5 +186,5 @@ def with_secrets(loaded: Loaded) -> Loaded:
     literal = [each for each in loaded.references if each.path.literal]
     if loaded.config is None or not literal:
         return loaded
-    found = troubles(asyncio.run(tried(loaded.config.secrets, literal, {})))
+    found = troubles(tried(loaded.config.secrets, literal, {}))
     return replace(loaded, diagnostics=(*loaded.diagnostics, *found))

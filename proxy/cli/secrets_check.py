@@ -48,18 +48,15 @@ def check(
     Exits 0 when all that was tried can be read, 1 when not, or when the files can't be served, 2 when
     the command line is wrong.
     """
-    import asyncio
-
     from proxy.cli.secret_reach import UNTRIED, tried, troubles
     from proxy.config.diagnostics import Severity
+    from proxy.plugin.secret_path import NotInPath
 
     loaded = loaded_of(files)
     assert loaded.config is not None
     try:
-        found = asyncio.run(
-            tried(loaded.config.secrets, loaded.references, _values(tenant, claims))
-        )
-    except ValueError as error:  # a value that is no segment of a path, which is not repeated
+        found = tried(loaded.config.secrets, loaded.references, _values(tenant, claims))
+    except NotInPath as error:  # a value that is no segment of a path, which is not repeated
         raise click.BadParameter(str(error), param_hint="--tenant or --claim") from None
     diagnostics = troubles(found)
     click.echo(_json(found, diagnostics) if as_json else "\n".join(_lines(found, diagnostics)))

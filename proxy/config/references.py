@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 _OF_SECRET = f"{SECRET_KEY}."
 """What the names of fields begin with in a template."""
 
-_WRITTEN = "access_token"
-"""The field that `oauth` of `credentials` gets: a tenant who has just connected has none."""
-
 
 class Referring(NamedTuple):
     """The converted options of an entry that refer to stores, and where they stand."""
@@ -57,35 +54,83 @@ def references_of(work: Work, stores: tuple[str, ...]) -> Iterator[Reference]:
     """Yield all that the entries refer to, in their order. `stores` are those that there are."""
     for entry, path, options, every in work.referring:
         for found in every:
-            beside = _at(options, found.around)
-            literal = found.field is not None
-            place = (*path, *found.at, SECRET_KEY) if literal else (*path, *found.at)
-            writes = "oauth" in beside
-            alone = literal or not isinstance(found.at[-1], int)
-            yield Reference(
-                entry.plugin,
-                entry.owner,
-                found.path,
-                (found.field,) if found.field is not None else tuple(_fields(beside, writes)),
-                found.store or stores[0],
-                work.value(*place),
-                (*path, *(found.at if alone else found.at[:-1])),
-                required=beside.get("required") is not False,
-                writes=writes,
-            )
+            if found.field is None:
+                yield _of_path(work, entry, path, options, found, stores)
+            else:
+                at = (*path, *found.at)
+                yield Reference(
+                    entry.plugin,
+                    entry.owner,
+                    found.path,
+                    (found.field,),
+                    found.store or stores[0],
+                    work.value(*at, SECRET_KEY),
+                    at,
+                )
+
+
+def _of_path(
+    work: Work, entry: Entry, path: Path, options: Any, found: Referred, stores: tuple[str, ...]
+) -> Reference:
+    several = isinstance(found.at[-1], int)
+    one_of = found.at[:-1] if several else found.at
+    beside = _at(options, one_of[:-1])
+    return Reference(
+        entry.plugin,
+        entry.owner,
+        found.path,
+        tuple(_needed(beside, str(one_of[-1]))),
+        found.store or stores[0],
+        work.value(*path, *found.at),
+        (*path, *one_of),
+        required=beside.get("required") is not False,
+        writes=OAUTH in beside,
+    )
 
 
 def _at(value: Any, at: At) -> Mapping[str, Any]:
-    """Return the mapping that stands beside a reference, {} where it is all there is."""
+    """Return the mapping in which a path stands."""
     for step in at:
         value = value[step]
     return value if isinstance(value, Mapping) else {}
 
 
-def _fields(value: Any, writes: bool) -> Iterator[str]:
-    """Yield the fields that templates name, each once; not the one that the plugin writes itself."""
-    named = (name.removeprefix(_OF_SECRET) for name in _names(value) if name.startswith(_OF_SECRET))
-    yield from dict.fromkeys(name for name in named if not (writes and name == _WRITTEN))
+# -- which fields
+
+OAUTH = "oauth"
+"""The option beside a path to which the gateway writes tokens that it got for what stands there."""
+
+_WRITTEN = frozenset({"access_token", "expires_at"})
+_CLIENT = "client"
+
+
+def _needed(beside: Mapping[str, Any], key: str) -> Iterator[str]:
+    """Yield the fields of a path: those that templates beside it name, and those that tokens need."""
+    if key == _CLIENT and "grant" in beside:
+        yield from _of_client(beside)
+        return
+    oauth = beside.get(OAUTH)
+    if not isinstance(oauth, Mapping):
+        yield from _fields(beside)
+        return
+    yield from (name for name in _fields(beside) if name not in _WRITTEN)
+    if oauth["grant"] == "refresh_token":
+        yield "refresh_token"
+    if _CLIENT not in oauth:
+        yield from _of_client(oauth)
+
+
+def _of_client(oauth: Mapping[str, Any]) -> Iterator[str]:
+    yield "client_id"
+    if oauth["client_auth"] != "none":
+        yield "client_secret"
+
+
+def _fields(value: Any) -> Iterator[str]:
+    """Yield the fields that templates name, each once."""
+    yield from dict.fromkeys(
+        name.removeprefix(_OF_SECRET) for name in _names(value) if name.startswith(_OF_SECRET)
+    )
 
 
 def _names(value: Any) -> Iterator[str]:
