@@ -9,6 +9,7 @@ from aiohttp import web
 
 from plugins.authorize import Authorize
 from plugins.basic import Basic
+from plugins.credentials import Credentials
 from plugins.forward_auth import ForwardAuth
 from plugins.identity_headers import IdentityHeaders
 from plugins.ip_filter import IpFilter
@@ -153,6 +154,7 @@ REAL: Mapping[str, type[Plugin]] = {
     "identity-headers": IdentityHeaders,
     "ip-filter": IpFilter,
     "rate-limit": RateLimit,
+    "credentials": Credentials,
     "webhook": Webhook,
 }
 """Plugins of ours whose own options have a golden file."""
