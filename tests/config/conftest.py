@@ -150,6 +150,7 @@ INSTALLED: Mapping[str, type[Plugin]] = {
 REAL: Mapping[str, type[Plugin]] = {
     "basic": Basic,
     "authorize": Authorize,
+    "credentials": Credentials,
     "forward-auth": ForwardAuth,
     "identity-headers": IdentityHeaders,
     "ip-filter": IpFilter,

@@ -20,12 +20,16 @@ UNTIL, BY = "renewing_until", "renewing_by"
 """The fields of a claim: seconds since 1970, and who renews."""
 
 _NOT_SENT = frozenset({REFRESH, EXPIRES, UNTIL, BY})
+_NONE_SENT = dict.fromkeys(_NOT_SENT, "")
 
 AGAIN_PERIOD, AGAIN_BURST = 15.0, 3
 """Callers can provoke refusals of a token, and with each an exchange: so many at once, and one more
 after so many seconds."""
 
 _PAUSES = (1.0, 30.0)
+_STORE_PAUSE = 2.0
+"""Seconds at most after a store that was away: nobody's server is asked for nothing."""
+
 _REFUSED = 60.0
 """Seconds for which what a server has refused is not tried again, unless it changes."""
 
@@ -107,11 +111,14 @@ class Trouble:
         return fresh
 
     @classmethod
-    def after(cls, error: SecretError, credentials: Credentials, last: Trouble | None) -> Trouble:
-        """Return what a failure is remembered as. Who is away may be back soon."""
+    def after(
+        cls, error: SecretError, credentials: Credentials, last: Trouble | None, *, asked: bool
+    ) -> Trouble:
+        """Return what a failure is remembered as. `asked`: the server was, and not the store alone."""
         if not isinstance(error, SecretAway):
             return cls(error, credentials, monotonic() + _REFUSED, 0.0)
         pause = min(2 * last.pause, _PAUSES[1]) if last and last.pause else _PAUSES[0]
+        pause = pause if asked else min(pause, _STORE_PAUSE)
         wait = max(pause, min(error.retry_after or 0.0, 10 * _PAUSES[1]))
         return cls(error, credentials, monotonic() + wait, pause)
 
@@ -229,7 +236,7 @@ class Held:
             fields = {**fields, TOKEN: token}
             same = fields == self._made.fields
         else:
-            fields, same = ChainMap({TOKEN: token}, secret.fields), False  # type: ignore[arg-type]
+            fields, same = ChainMap({**_NONE_SENT, TOKEN: token}, secret.fields), False  # type: ignore[arg-type]
         if not same:
             self._made = Secret(fields, secret.version)
 

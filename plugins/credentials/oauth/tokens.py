@@ -216,7 +216,8 @@ class Tokens:
         else:
             self._counts.failed += 1
         self._log.warning("secret %s: no new token: %s", held.path, error)
-        held.trouble = Trouble.after(error, held.tried or credentials, held.trouble)
+        tried, last = held.tried, held.trouble
+        held.trouble = Trouble.after(error, tried or credentials, last, asked=tried is not None)
 
     def _why(self, held: Held) -> SecretError:
         if held.trouble is None:
@@ -247,7 +248,7 @@ class Tokens:
     def close(self) -> None:
         """Give up what is under way, and say what is lost."""
         for held in self._held.values():
-            if held.obtained is not None and held.unwritten is not None:
+            if held.obtained is not None and held.writing is not None:
                 self._log.error("secret %s: its new token is lost, it was never written", held.path)
         for task in self._tasks:
             task.cancel()

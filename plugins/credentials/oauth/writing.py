@@ -28,11 +28,11 @@ class Writer:
             try:
                 await self._try(held, obtained)
             except SecretConflict:
-                continue
+                await asyncio.sleep(_PAUSES[0])
             except SecretMissing:
-                held.obtained = None
+                held.obtained = held.unwritten = None
                 self._log.warning("secret %s is gone: its new token is forgotten", held.path)
-            except SecretError as error:
+            except Exception as error:  # whatever it is: what was obtained must not be lost
                 self._failed(held, error)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _PAUSES[1])
@@ -54,17 +54,26 @@ class Writer:
         if held.obtained is obtained:
             held.obtained = None
 
-    def _failed(self, held: Held, error: SecretError) -> None:
+    def _failed(self, held: Held, error: Exception) -> None:
         self._counts.unwritten += 1
-        if held.unwritten != str(error):
-            lost = "; the refresh token of before may be used up" if self._rotated(held) else ""
+        why = str(error) if isinstance(error, SecretError) else type(error).__name__
+        if held.unwritten != why:
             hint = " (let the gateway write it)" if isinstance(error, SecretForbidden) else ""
+            used_up = "; the refresh token there is used up" if self._rotated(held) else ""
             self._log.error(
                 "secret %s: its new token can't be written: %s%s. It stays in memory, and is tried "
-                "again%s", held.path, error, hint, lost,
-            )  # fmt: skip
-        held.unwritten = str(error)
+                "again%s",
+                held.path,
+                why,
+                hint,
+                used_up,
+            )
+        held.unwritten = why
 
     @staticmethod
     def _rotated(held: Held) -> bool:
-        return held.obtained is not None and held.obtained.refresh_token != held.fields.get(REFRESH)
+        obtained = held.obtained
+        return obtained is not None and obtained.refresh_token not in (
+            None,
+            held.fields.get(REFRESH),
+        )
