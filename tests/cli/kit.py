@@ -76,7 +76,12 @@ class GatewayProcess:
             stdout=self._out,
             stderr=self._log,
         )
-        self.port = self._wait_until_it_serves()
+        try:
+            self.port = self._wait_until_it_serves()
+        except AssertionError:
+            self.process.kill()
+            self.end()
+            raise
 
     def write(self, text: str) -> None:
         """Replace the file's part below `gateway:`, at once as an editor's rename does."""
