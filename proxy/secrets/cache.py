@@ -42,8 +42,8 @@ more after so many seconds."""
 PROLONGED = 1.1
 """How much longer than before a lease must live for another not to be asked for: stores round."""
 
-REVOKE_WITHIN = 2.0
-"""Seconds for giving leases back when nobody uses the store any more."""
+REVOKE_WITHIN = 1.5
+"""Seconds for giving leases back when nobody uses the store any more; with the store's own end, 2."""
 
 
 class SecretCache:

@@ -178,3 +178,21 @@ async def test_namespaces_and_version_one_of_kv_stand_side_by_side(
     running = await gateway(text)
     assert (await ask(running, "acme")).status == 200
     assert upstream.last.header("Authorization") == "Token key-of-the-team"
+
+
+async def test_the_end_waits_two_seconds_for_a_vault_that_hangs_and_no_longer(
+    gateway: MakeGateway, upstream: RecordingUpstream, bao: Bao, tmp_path: Path
+) -> None:
+    path = bao.pki("other", mount="pki2")
+    entry = Entry.made(bao, tmp_path, EVERYTHING)
+    more = "mounts: {pki2: {engine: pki, parameters: {common_name: gateway.test}}}"
+    options = f'secret: {path}, headers: {{X-Serial: "${{secret.serial_number}}"}}'
+    running = await gateway(routes(entry.section(more=more), upstream.url, options))
+    assert (await ask(running, "acme")).status == 200
+    bao.pause()
+    try:
+        began = time.monotonic()
+        await running.stop()
+        assert time.monotonic() - began < 2.6
+    finally:
+        bao.resume()

@@ -35,7 +35,7 @@ forbids: it is then exchanged for another so often at most.
 AHEAD = 300.0
 """Seconds before its end for which that is told of a token; a tenth of its life where that is less."""
 
-REVOKE_WITHIN = 2.0
+REVOKE_WITHIN = 0.5
 """Seconds that the end of the gateway waits for the token to be given back."""
 
 
