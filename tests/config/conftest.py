@@ -155,7 +155,6 @@ REAL: Mapping[str, type[Plugin]] = {
     "identity-headers": IdentityHeaders,
     "ip-filter": IpFilter,
     "rate-limit": RateLimit,
-    "credentials": Credentials,
     "webhook": Webhook,
 }
 """Plugins of ours whose own options have a golden file."""
