@@ -9,6 +9,9 @@ import pytest
 import uvloop
 from blockbuster import BlockBuster, blockbuster_ctx
 
+LONGEST_ID = 40
+"""Characters of a parameter that may stand in a test's name."""
+
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run async tests on the loop that serves in production."""
@@ -23,3 +26,8 @@ def no_blocking_calls(request: pytest.FixtureRequest) -> Iterator[BlockBuster | 
         return
     with blockbuster_ctx(["proxy", "plugins"]) as found:
         yield found
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name long values by their argument: a test's name is read, and is the same in every process."""
+    return argname if isinstance(val, str | bytes) and len(val) > LONGEST_ID else None
