@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from plugins.credentials.oauth import claims, held
+from plugins.credentials.oauth import claims, held, trouble
 from proxy.errors import ConfigError
 from tests.functional.baokit import Bao
 from tests.functional.conftest import MakeGateway
@@ -117,12 +117,12 @@ async def test_near_its_end_it_is_renewed_behind_requests_that_use_it(
     running = await gateway(routes(bao, server, api, early="30s"), VAULT_TOKEN=bao.root)
     await ask(running, "soon")
     first = api.sent
-    server.seconds, server.delay = 3600, 0.3
+    server.seconds, server.delay = 3600, 1.0
     async with asyncio.timeout(5):
         while server.exchanges < 2:
             started = time.monotonic()
             assert (await ask(running, "soon")).status == 200
-            assert time.monotonic() - started < 0.2
+            assert time.monotonic() - started < 0.8
             assert api.sent == first
             await asyncio.sleep(0.02)
         while api.sent == first:
@@ -246,7 +246,7 @@ async def test_an_answer_that_is_no_token_is_never_sent(
 async def test_a_server_that_is_down_is_asked_again_when_it_is_back(
     gateway: MakeGateway, bao: Bao, server: TokenServer, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(held, "_PAUSES", (0.1, 0.1))
+    monkeypatch.setattr(trouble, "_PAUSES", (0.1, 0.1))
     connected(bao, server, "down")
     await server.stop()
     running = await gateway(routes(bao, server, api), VAULT_TOKEN=bao.root)
@@ -263,13 +263,13 @@ async def test_a_server_that_hangs_holds_nobody_for_longer_than_was_said(
     gateway: MakeGateway, bao: Bao, server: TokenServer, api: Api
 ) -> None:
     connected(bao, server, "hangs")
-    server.delay = 0.8
+    server.delay = 1.2
     running = await gateway(routes(bao, server, api, timeout="200ms"), VAULT_TOKEN=bao.root)
     started = time.monotonic()
     reply = await ask(running, "hangs")
     assert (reply.status, code_of(reply)) == (503, "secret_unavailable")
-    assert time.monotonic() - started < 0.6
-    await asyncio.sleep(0.8)
+    assert time.monotonic() - started < 1.0
+    await asyncio.sleep(1.2)
     assert (await ask(running, "hangs")).status == 200
     assert (server.exchanges, server.reused) == (1, 0)
 

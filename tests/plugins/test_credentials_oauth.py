@@ -19,7 +19,7 @@ from plugins.credentials.oauth.answer import (
     Unusable,
     granted,
 )
-from plugins.credentials.oauth.held import Obtained, seconds_of
+from plugins.credentials.oauth.obtained import Obtained, seconds_of
 from plugins.credentials.oauth.options import SCHEMA, settings_of
 from proxy import GatewayError, SecretError
 from proxy.plugin.options import convert

@@ -13,8 +13,8 @@ from random import uniform
 from secrets import token_hex
 from time import monotonic
 
-from plugins.credentials.oauth.held import BY, UNTIL, seconds_of
 from plugins.credentials.oauth.issuer import EXCHANGE
+from plugins.credentials.oauth.obtained import BY, UNTIL, seconds_of
 from proxy import KeptStore, Secret, SecretAway, SecretConflict, SecretError
 
 CLAIM = 30.0

@@ -1,23 +1,27 @@
-"""What is held of one secret: the token in use, when it ends, and what went wrong last."""
+"""What is held of one secret: the token in use, and when it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-import re
 import time
 from collections import ChainMap
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from time import monotonic
 
-from plugins.credentials.oauth.answer import MOST_SECONDS, Granted
+from plugins.credentials.oauth.answer import MOST_SECONDS
 from plugins.credentials.oauth.client import Credentials
-from proxy import KeptSecret, Secret, SecretAway, SecretError
-
-TOKEN, EXPIRES, REFRESH = "access_token", "expires_at", "refresh_token"
-UNTIL, BY = "renewing_until", "renewing_by"
-"""The fields of a claim: seconds since 1970, and who renews."""
+from plugins.credentials.oauth.obtained import (
+    BY,
+    EXPIRES,
+    REFRESH,
+    TOKEN,
+    UNTIL,
+    Obtained,
+    seconds_of,
+)
+from plugins.credentials.oauth.trouble import Trouble
+from proxy import KeptSecret, Secret
 
 _NOT_SENT = frozenset({REFRESH, EXPIRES, UNTIL, BY})
 _NONE_SENT = dict.fromkeys(_NOT_SENT, "")
@@ -25,102 +29,6 @@ _NONE_SENT = dict.fromkeys(_NOT_SENT, "")
 AGAIN_PERIOD, AGAIN_BURST = 15.0, 3
 """Callers can provoke refusals of a token, and with each an exchange: so many at once, and one more
 after so many seconds."""
-
-_PAUSES = (1.0, 30.0)
-_STORE_PAUSE = 2.0
-"""Seconds at most after a store that was away: nobody's server is asked for nothing."""
-
-_REFUSED = 60.0
-"""Seconds for which what a server has refused is not tried again, unless it changes."""
-
-_UNIX = re.compile(r"[0-9]{1,12}")
-
-
-def seconds_of(fields: Mapping[str, str], name: str) -> float:
-    """Return a time in seconds since 1970; what is no number has long passed."""
-    text = fields.get(name, "")
-    return float(text) if _UNIX.fullmatch(text) else -math.inf
-
-
-@dataclass(frozen=True, slots=True)
-class Obtained:
-    """What the server gave, while the store does not have it.
-
-    `basis` are the fields that it was got with, any of them; in a secret with others, somebody has
-    connected anew.
-    """
-
-    token: str = field(repr=False)
-    expires_at: int
-    refresh_token: str | None = field(repr=False)
-    basis: frozenset[tuple[str | None, ...]] = field(repr=False)
-
-    @classmethod
-    def of(
-        cls, granted: Granted, lifetime: float, fields: Mapping[str, str], before: Obtained | None
-    ) -> Obtained:
-        """Return what was granted to a secret's fields, or to what was obtained `before`."""
-        ends = int(time.time() + (granted.seconds or lifetime))
-        refresh = granted.refresh_token or (None if before is None else before.refresh_token)
-        basis = frozenset([_basis(fields)]) if before is None else before.basis
-        if refresh is not None:
-            basis |= {(refresh,)}
-        return cls(granted.access_token, ends, refresh, basis)
-
-    def fits(self, fields: Mapping[str, str]) -> bool:
-        """Say whether it belongs to what a secret holds."""
-        return _basis(fields) in self.basis
-
-    def latest(self, fields: Mapping[str, str]) -> Mapping[str, str]:
-        """Return what the next token is asked for with."""
-        if self.refresh_token is None:
-            return fields
-        return {**_own(fields), REFRESH: self.refresh_token}
-
-    def put_in(self, fields: Mapping[str, str]) -> dict[str, str]:
-        """Return the fields of a secret with it, and without a claim."""
-        kept = {name: value for name, value in fields.items() if name not in (UNTIL, BY)}
-        new = {} if self.refresh_token is None else {REFRESH: self.refresh_token}
-        return {**kept, **new, TOKEN: self.token, EXPIRES: str(self.expires_at)}
-
-
-def _basis(fields: Mapping[str, str]) -> tuple[str | None, ...]:
-    """Return what a token was granted for: the refresh token, else the client's own."""
-    refresh = fields.get(REFRESH)
-    return (refresh,) if refresh else (fields.get("client_id"), fields.get("client_secret"))
-
-
-def _own(fields: Mapping[str, str]) -> dict[str, str]:
-    return {name: fields[name] for name in ("client_id", "client_secret") if name in fields}
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why the last exchange gave nothing, with what it was tried, and until when it is not again."""
-
-    error: SecretError
-    credentials: Credentials
-    until: float
-    pause: float
-
-    def anew(self) -> SecretError:
-        """Return an error to raise: what was raised before holds the frames of its traceback."""
-        fresh = type(self.error)(str(self.error), hint=self.error.hint)
-        if isinstance(fresh, SecretAway):
-            fresh.retry_after = max(1.0, self.until - monotonic())
-        return fresh
-
-    @classmethod
-    def after(
-        cls, error: SecretError, credentials: Credentials, last: Trouble | None, *, asked: bool
-    ) -> Trouble:
-        """Return what a failure is remembered as. `asked`: the server was, and not the store alone."""
-        if not isinstance(error, SecretAway):
-            return cls(error, credentials, monotonic() + _REFUSED, 0.0)
-        pause = min(2 * last.pause, _PAUSES[1]) if last and last.pause else _PAUSES[0]
-        pause = pause if asked else min(pause, _STORE_PAUSE)
-        wait = max(pause, min(error.retry_after or 0.0, 10 * _PAUSES[1]))
-        return cls(error, credentials, monotonic() + wait, pause)
 
 
 class Held:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from plugins.credentials.oauth.answer import Mistaken, Rejected
 from plugins.credentials.oauth.claims import Claims, Good
 from plugins.credentials.oauth.client import Credentials, credentials_of
-from plugins.credentials.oauth.held import Held, Obtained
+from plugins.credentials.oauth.held import Held
 from plugins.credentials.oauth.issuer import Issuer
+from plugins.credentials.oauth.obtained import Obtained
 from plugins.credentials.oauth.options import Settings
 from proxy import GatewayError, KeptStore, Secret, SecretForbidden, SecretMissing
 

@@ -11,10 +11,12 @@ from typing import Any
 from plugins.credentials.oauth.answer import Mistaken, Rejected
 from plugins.credentials.oauth.client import Credentials
 from plugins.credentials.oauth.counts import Counts
-from plugins.credentials.oauth.held import EXPIRES, TOKEN, Held, Trouble, seconds_of
+from plugins.credentials.oauth.held import Held
 from plugins.credentials.oauth.issuer import Issuer
+from plugins.credentials.oauth.obtained import EXPIRES, TOKEN, seconds_of
 from plugins.credentials.oauth.options import Settings
 from plugins.credentials.oauth.renewing import Changed, Renewer
+from plugins.credentials.oauth.trouble import Trouble
 from plugins.credentials.oauth.writing import Writer
 from proxy import (
     GatewayError,
@@ -165,7 +167,8 @@ class Tokens:
         """Return the renewal that is under way, or a new one; None where it has just failed."""
         if held.flight is None:
             credentials = await self._renewer.credentials(held.latest)
-            if held.flight is None and not _holds_back(held.trouble, credentials):
+            trouble = held.trouble
+            if held.flight is None and not (trouble and trouble.holds_back(credentials)):
                 held.flight = self._spawn(self._fly(held, credentials), "renew")
         return held.flight
 
@@ -253,13 +256,6 @@ class Tokens:
         for task in self._tasks:
             task.cancel()
         self._held.clear()
-
-
-def _holds_back(trouble: Trouble | None, credentials: Credentials) -> bool:
-    """Say whether the same was tried in vain a moment ago."""
-    return (
-        trouble is not None and trouble.credentials == credentials and monotonic() < trouble.until
-    )
 
 
 def _error(held: Held) -> SecretError | None:

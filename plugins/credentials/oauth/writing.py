@@ -7,7 +7,8 @@ import logging
 
 from plugins.credentials.oauth.claims import read_now
 from plugins.credentials.oauth.counts import Counts
-from plugins.credentials.oauth.held import REFRESH, TOKEN, Held, Obtained
+from plugins.credentials.oauth.held import Held
+from plugins.credentials.oauth.obtained import REFRESH, TOKEN, Obtained
 from proxy import KeptStore, SecretConflict, SecretError, SecretForbidden, SecretMissing
 
 _PAUSES = (0.1, 1.0)
