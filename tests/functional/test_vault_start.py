@@ -92,6 +92,7 @@ async def statuses(running: Gateway, services: Sequence[str]) -> list[int]:
     for reply in replies:
         if reply.status == 503:
             assert code_of(reply) in {"secret_unavailable", "keys_unavailable"}
+            assert int(reply.header("Retry-After") or "") >= 1
     return [reply.status for reply in replies]
 
 
