@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 import uvloop
@@ -31,3 +31,15 @@ def no_blocking_calls(request: pytest.FixtureRequest) -> Iterator[BlockBuster | 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Name long values by their argument: a test's name is read, and is the same in every process."""
     return argname if isinstance(val, str | bytes) and len(val) > LONGEST_ID else None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Spell what no text may hold: what a test has logged goes from one process to another."""
+    report = yield
+    report.sections = [(name, _sendable(text)) for name, text in report.sections]
+    return report
+
+
+def _sendable(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
