@@ -22,8 +22,9 @@ help:
 	@echo 'make lock     write the requirements*.lock files anew'
 	@echo 'make clean    remove what was made'
 
+# Much of a test is waiting: two run at a time, those of one file one after another.
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 soak: $(STAMP)
 	$(BIN)/python -m pytest -m soak

@@ -269,8 +269,12 @@ class SecretCache:
         field of the path, is not asked for again. Raises SecretError.
         """
         entry = self._entry(reference.path)
-        changes = math.isfinite(self._keeping.fresh) and entry.confirmed < since
+        at = min(since, self._clock())
+        changes = math.isfinite(self._keeping.fresh) and entry.confirmed < at
         if changes or not entry.usable(self._clock()):
+            await self._wait(entry, self._ask(entry), WAIT_AT_LOAD)
+        if changes and entry.confirmed < at and entry.error is None:
+            # That had been under way already: it may have been read before somebody wrote.
             await self._wait(entry, self._ask(entry), WAIT_AT_LOAD)
         fields = self._held(self._given(entry)).fields
         if reference.field not in fields:

@@ -290,6 +290,7 @@ async def test_what_is_no_digest_refuses_the_load_and_later_lets_nobody_in(
     with pytest.raises(ConfigError, match="64 hexadecimal digits") as caught:
         await running(kit, stored())
     keep(kit, sha256=digest_of("old"))
+    await renewed(kit)
     plugin = await running(kit, stored())
     keep(kit, sha256=KEY)
     await renewed(kit)

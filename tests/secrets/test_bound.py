@@ -76,6 +76,23 @@ async def test_a_new_value_has_a_new_version(store: ScriptedStore, bound: Bound)
     assert (bound.current, bound.version) == (NEW, 2)
 
 
+async def test_a_question_that_was_under_way_is_not_the_answer(
+    secrets: SecretsKept, store: ScriptedStore
+) -> None:
+    store.hold = asyncio.Event()
+    cache = secrets.store()
+    asking = asyncio.ensure_future(cache.get(URL.path))
+    await asyncio.sleep(0.01)
+    reloaded = SecretsKept({"file": cache})
+    binding = asyncio.ensure_future(reloaded.bind(URL))
+    await asyncio.sleep(0.01)
+    hold, store.hold = store.hold, None
+    hold.set()
+    await asking  # with the old value
+    store.says = {"url": NEW}
+    assert (await binding).current == NEW
+
+
 async def test_all_that_bind_to_one_field_hold_the_same(secrets: SecretsKept, bound: Bound) -> None:
     assert await secrets.bind(URL) is bound
 

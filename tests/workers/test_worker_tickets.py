@@ -78,7 +78,9 @@ async def test_without_a_common_key_it_does_not_start(
 ) -> None:
     file = tmp_path / "routes.yaml"
     shared = text("http://127.0.0.1:9", key, f'{{store: {{valkey: "{valkey.url}"}}}}')
-    file.write_text(f"version: 1\ngateway: {{workers: 2, listen: 127.0.0.1:0}}\n{shared}")
+    file.write_text(
+        f"version: 1\ngateway: {{workers: 2, listen: 127.0.0.1:0, admin: 127.0.0.1:0}}\n{shared}"
+    )
     done = brain("run", str(file), "--control", str(tmp_path / "c.sock"), cwd=tmp_path)
     assert done.returncode == 1
     assert "set gateway.state_dir" in done.stdout + done.stderr
