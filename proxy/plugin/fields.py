@@ -72,12 +72,13 @@ class PreparedHeaders:
     same. Raises as `Outgoing.add_header` does.
     """
 
-    __slots__ = ("fields", "names")
+    __slots__ = ("fields", "meant", "names")
 
     def __init__(self, values: Mapping[str, str | None]) -> None:
         sent = {name: value for name, value in values.items() if value is not None}
         self.fields = tuple(outgoing_field(name, value) for name, value in sent.items())
         self.names = frozenset(encode(name.lower()) for name in values)
+        self.meant = frozenset(name.replace(b"_", b"-") for name in self.names)
 
     def __repr__(self) -> str:
         return f"<PreparedHeaders {', '.join(decode(name) for name, _ in self.fields)}>"

@@ -149,8 +149,9 @@ class Outgoing:
         with `instead` the client's are gone too, and those that only `_` for `-` tells from them.
         """
         before, names = self._put, prepared.names
-        if instead and not names.isdisjoint([MEANT[name] for name, _ in self.wire_fields()]):
-            self.edit_fields(lambda fields: [*_without(fields, names), *prepared.fields])
+        meant = prepared.meant
+        if instead and not meant.isdisjoint([MEANT[name] for name, _ in self.wire_fields()]):
+            self.edit_fields(lambda fields: [*_without(fields, meant), *prepared.fields])
         elif self._headers is None and (instead or before is None):
             self._fields.extend(prepared.fields)
         else:
@@ -292,8 +293,8 @@ def is_target(text: str) -> bool:
     return text.startswith("/") and _NOT_IN_TARGET.search(text) is None
 
 
-def _without(fields: Sequence[Field], names: Container[bytes]) -> list[Field]:
-    return [field for field in fields if MEANT[field[0]] not in names]
+def _without(fields: Sequence[Field], meant: Container[bytes]) -> list[Field]:
+    return [field for field in fields if MEANT[field[0]] not in meant]
 
 
 def _parameter_name(part: str) -> str:

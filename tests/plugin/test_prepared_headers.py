@@ -69,6 +69,16 @@ def test_they_may_stand_in_the_place_of_the_clients(touched: bool) -> None:
     ]
 
 
+@pytest.mark.parametrize("touched", [False, True])
+def test_a_name_with_an_underscore_takes_the_place_of_its_twins_too(touched: bool) -> None:
+    outgoing = Outgoing("GET", "/", [(b"X_Key", b"mine"), (b"x-key", b"mine"), (b"X-Other", b"1")])
+    if touched:
+        _ = outgoing.headers
+    for value in ("first", "second"):
+        outgoing.put(PreparedHeaders({"X_Key": value}), instead=True)
+    assert list(outgoing.wire_fields()) == [(b"X-Other", b"1"), (b"X_Key", b"second")]
+
+
 def test_one_cookie_is_set_and_the_others_keep_their_order() -> None:
     outgoing = Outgoing("GET", "/", [(b"Cookie", b"a=1; k=mine; b=2"), (b"cookie", b"k=2; c=3")])
     outgoing.set_cookie("k", "ours")
