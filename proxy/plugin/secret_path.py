@@ -20,6 +20,8 @@ ROOTS = frozenset({"principal", "claims"})
 """What was verified. Nothing else that a caller sends chooses whose secret it is."""
 
 _VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_MARK = "*"
+"""Stands for a value where no path can have it."""
 
 
 class NotInPath(ValueError):
@@ -46,6 +48,10 @@ class SecretPath:
             raise ValueError("the first segment is the same for all, such as tenants/${…}")
         if not is_path(template.render(lambda _: "x", quote=False)):
             raise ValueError(f"expected {PATH_FORM}")
+        marked = template.render(lambda _: _MARK, quote=False)
+        if any(segment.count(_MARK) > 1 for segment in marked.split("/")):
+            # a-b and c would be who a and b-c are: another tenant, with a credential of its own.
+            raise ValueError("two values in one segment can't be told apart: put a slash between")
         return cls(template)
 
     def __repr__(self) -> str:

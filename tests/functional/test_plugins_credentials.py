@@ -186,6 +186,11 @@ async def test_a_path_that_is_the_same_for_all_is_read_before_the_file_serves(
             12,
             "request",
         ),
+        (
+            'secret: "tenants/${principal.tenant}-${claims.user}", headers: {X-K: "${secret.k}"}',
+            12,
+            "can't be told apart",
+        ),
         ('secret: a, store: vault, headers: {X-K: "${secret.k}"}', 12, "no store 'vault'"),
         ("secret: a", 12, "nothing is put anywhere"),
     ],
