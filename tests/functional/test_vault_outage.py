@@ -147,11 +147,12 @@ async def test_outages_are_noticed_by_nobody_but_new_tenants_who_are_told_so_wit
         assert len(one.known.outcomes) > 40 * seconds, kind
         assert p99(one.others, one.began, one.ended) < 0.1, kind
         assert max(each.seconds for each in one.known.outcomes) < 1.0, kind
-        slow = [each for each in one.known.outcomes if each.seconds > 0.2]
+        slow = [each for each in one.known.outcomes if each.seconds > 0.3]
         assert len(slow) <= 12, kind
         assert [each for each in slow if each.at > one.began + 5.0] == [], kind
         assert max(one.strangers) < 1.0, kind
         assert one.recovered < 5.0, kind
     assert most.threads <= 3 * 8
-    assert most.tasks < at_first + 200
+    # Who is new waits behind one login: for as long as that may take, and not for ever.
+    assert most.tasks < at_first + 400
     assert resident() < memory + 60
