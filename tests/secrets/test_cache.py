@@ -21,6 +21,7 @@ from proxy.ports.secrets import (
     SecretMalformed,
     SecretMissing,
 )
+from proxy.secrets import asking
 from proxy.secrets import cache as caching
 from proxy.secrets.cache import AGAIN_BURST, AGAIN_PERIOD, SecretCache
 from tests.secrets.cachekit import Clock, ScriptedStore
@@ -224,7 +225,7 @@ async def test_a_store_that_hangs_is_waited_for_by_the_first_and_briefly_by_the_
     kept: SecretCache, store: ScriptedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(caching, "WAIT", 0.2)
-    monkeypatch.setattr(caching, "BRIEFLY", 0.01)
+    monkeypatch.setattr(asking, "BRIEFLY", 0.01)
     loop = asyncio.get_running_loop()
 
     async def waited(path: str) -> float:
@@ -240,6 +241,23 @@ async def test_a_store_that_hangs_is_waited_for_by_the_first_and_briefly_by_the_
     await settled()
     store.hold = asyncio.Event()
     assert await waited("three") > 0.15
+
+
+async def test_many_new_callers_do_not_pile_up_before_a_store_that_hangs(
+    kept: SecretCache, store: ScriptedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caching, "WAIT", 0.02)
+    monkeypatch.setattr(asking, "BRIEFLY", 0.01)
+    monkeypatch.setattr(asking, "MOST_OF_HANGING", 3)
+    store.hold = asyncio.Event()
+    for number in range(10):
+        assert isinstance(await refused(kept, f"tenants/t{number}/crm"), SecretAway)
+    assert store.asked == 3
+    assert len(list(kept.entries)) == KEEPING.most
+    store.hold.set()
+    await settled()
+    assert await value(kept, "tenants/t0/crm") == OLD
+    assert await value(kept, "tenants/new/crm") == OLD
 
 
 # -- again: the upstream refused what is kept
