@@ -67,9 +67,10 @@ class Ticket(Authenticator):
 
     async def setup(self, context: PluginContext) -> None:
         self._context = context
+        # First, so that the page says what is away where the key is.
+        context.serve("POST", "ticket", self._give)
         self._seals = await Seals.of(self._key, context, self._lifetime, self._now)
         self._used = await context.once(self._store)
-        context.serve("POST", "ticket", self._give)
 
     def explain(self, exchange: Exchange) -> list[str]:
         return [

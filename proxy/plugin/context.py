@@ -189,7 +189,8 @@ class ServiceCaller(Protocol):
 class PluginContext(ABC):
     """The gateway as a plugin sees it. Everything made here is released when its snapshot closes.
 
-    What a `setup` made before it raised Unavailable is released at once: the next one begins anew.
+    What a `setup` made before it raised Unavailable is released at once: the next one begins anew. Pages
+    that it served by then answer 503 meanwhile.
     Workflows are no part of this version of the contract: a context has no such name, rather than
     one that does nothing. They come as a further property, over `proxy.ports`.
     """

@@ -9,7 +9,7 @@ from secrets import token_bytes
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from proxy.config.models import Entry, Gateway, ServiceSpec
-from proxy.errors import ConfigError, GatewayError
+from proxy.errors import ConfigError, GatewayError, Unavailable
 from proxy.plugin.context import EntryInfo, GatewayStatus, Metrics, OwnHandler, PluginContext
 from proxy.plugin.once import OnceHere, OnceShared
 from proxy.plugin.stores import TIMEOUT, StoreAddress
@@ -22,6 +22,7 @@ from proxy.tasks import Tasks
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from proxy.plugin.answer import Answer
     from proxy.plugin.base import Authenticator
     from proxy.plugin.http import HttpClient
     from proxy.plugin.principal import Principal
@@ -215,11 +216,18 @@ class Context(PluginContext):
         self._ask = _nobody
         self._tasks.forget()
 
-    async def undo(self) -> None:
-        """Take back all that was made through this, so that `setup` may begin anew."""
+    async def undo(self, away: Unavailable) -> None:
+        """Take back all that was made through this, so that `setup` may begin anew.
+
+        Its pages stay, and say meanwhile what is away.
+        """
         await self.stop_tasks()
+
+        async def say(_: web.BaseRequest) -> Answer:
+            raise Unavailable(str(away), code=away.code)
+
         for key in self._served:
-            self._pages.remove(key)
+            self._pages.wait(key, page(self.entry.identity, say))
         self._served.clear()
         self.deaths.clear()
         self.release()

@@ -96,7 +96,7 @@ class Instances:
         try:
             await _within(SETUP_WITHIN, held.plugin.setup(context), "setup")
         except Unavailable as away:
-            await context.undo()
+            await context.undo(away)
             # A new one: what was raised holds the frames of its traceback.
             kind = _Late if isinstance(away, _Late) else Unavailable
             held.unavailable = kind(str(away), code=away.code)

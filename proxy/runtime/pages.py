@@ -22,21 +22,26 @@ class OwnPages:
     def __init__(self, base_path: str) -> None:
         self._base = base_path
         self._handlers: dict[Key, Handler] = {}
+        self._waiting: set[Key] = set()
         self._fold: Fold | None = None
         self.found: dict[Key, Handler] = {}
 
     def add(self, key: Key, handler: Handler) -> None:
         """Serve `<base_path>/_<path>`. Raises ConfigError when another plugin does."""
-        if key in self._handlers:
+        if key in self._handlers and key not in self._waiting:
             raise ConfigError(f"another plugin serves {key[0]} _{key[1]} already")
+        self._waiting.discard(key)
+        self._put(key, handler)
+
+    def wait(self, key: Key, handler: Handler) -> None:
+        """Serve `handler` in its place until the plugin serves it again."""
+        self._waiting.add(key)
+        self._put(key, handler)
+
+    def _put(self, key: Key, handler: Handler) -> None:
         self._handlers[key] = handler
         if self._fold is not None:
             self.found[self._full(key)] = self._fold(handler)
-
-    def remove(self, key: Key) -> None:
-        """Serve it no longer."""
-        del self._handlers[key]
-        self.found.pop(self._full(key), None)
 
     def open(self, fold: Fold) -> None:
         """Put every page inside the chain that `fold` puts around it, those of later too."""
@@ -48,6 +53,7 @@ class OwnPages:
         """Serve nothing."""
         self._fold = None
         self._handlers.clear()
+        self._waiting.clear()
         self.found.clear()
 
     def _full(self, key: Key) -> Key:

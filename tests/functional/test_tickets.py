@@ -159,6 +159,16 @@ async def test_it_ends(gateway: MakeGateway, upstream: RecordingUpstream) -> Non
     assert told(await running.get(f"{CHAT}?ticket={ticket}")) == (401, "ticket_expired")
 
 
+async def test_the_page_says_what_is_away_while_the_key_is(
+    gateway: MakeGateway, upstream: RecordingUpstream
+) -> None:
+    away = 'secrets: {vault: {address: "http://127.0.0.1:1", auth: {token: "${TOKEN}"}}}\n'
+    options = "{key: {secret: platform/gateway, field: ticket}}"
+    running = await gateway(text(upstream, options, away), TOKEN="t0ken")
+    reply = await ask(running, CHAT)
+    assert told(reply) == (503, "secret_unavailable")
+
+
 async def test_who_the_path_would_not_let_in_gets_none(running: Gateway) -> None:
     other = "/api/brain/agents/other/x"
     stranger = await ask(running, CHAT)
