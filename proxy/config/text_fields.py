@@ -89,4 +89,15 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         raise ValueError("a field is there twice")
     if "" in found.values():
         raise ValueError("a field has no value")
+    if not all(_is_unicode(each) for each in found.values() if isinstance(each, str)):
+        raise ValueError("a field is no Unicode")
     return found
+
+
+def _is_unicode(text: str) -> bool:
+    """Say whether a text has bytes: `\\ud800` alone is a text for JSON, and none on any wire."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

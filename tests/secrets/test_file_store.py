@@ -198,6 +198,8 @@ async def test_a_fifo_is_refused_and_never_waited_for(store: FileStore, tmp_path
         ("a.json", b'["s3same"]', "names and texts"),
         ("a.json", b'{"x": "s3same", "x": "s3same"}', "there twice"),
         ("a.json", b'{"x": ""}', "no value"),
+        ("a.json", rb'{"x": "s3same\ud800"}', "no Unicode"),
+        ("a.yaml", rb'x: "s3same\ud800"', "not YAML"),
         ("a.json", b"[" * 60_000, "not JSON"),
         ("a/x", b"", "is empty"),
         ("a/x", b"\n", "is empty"),
