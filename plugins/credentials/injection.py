@@ -125,15 +125,27 @@ class Prepared:
             outgoing.send_to(self._origin)
 
     def kept_from(self, answer: Answer) -> Answer:
-        """Return an answer without the headers that repeat it."""
+        """Return an answer without the headers that repeat it, and without cookies that follow it."""
         said = b"\n".join([value for _, value in answer.wire_fields()])
         reason = answer.reason or ""
+        if self._cookies:
+            self._keep_sessions(answer)
         for text in self._telling:
             if text in said:
                 self._take_out(answer)
             if len(reason) >= LEAST and text in reason.encode("utf-8", "surrogateescape"):
                 answer.set_status(answer.status)
         return answer
+
+    def _keep_sessions(self, answer: Answer) -> None:
+        """Take out cookies of our names: a session that an upstream has renewed is a credential too."""
+        if answer.header("Set-Cookie") is None:
+            return
+        sent = answer.headers.getall("Set-Cookie")
+        kept = [each for each in sent if each.partition("=")[0].strip() not in self._cookies]
+        if len(kept) < len(sent):
+            del answer.headers["Set-Cookie"]
+            answer.headers.extend([("Set-Cookie", each) for each in kept])
 
     def _take_out(self, answer: Answer) -> None:
         kept = [

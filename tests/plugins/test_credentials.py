@@ -394,6 +394,18 @@ async def test_so_is_one_that_spells_it_otherwise() -> None:
         assert called.answer.header("X-User") == "portal@acme.example"
 
 
+async def test_a_session_that_the_upstream_renews_is_not_handed_to_the_client() -> None:
+    cookies = [("Set-Cookie", "theme=dark"), ("Set-Cookie", "session=r3newed; Path=/; HttpOnly")]
+    called = await call(
+        Credentials,
+        options={"secret": TENANTS, "cookies": {"session": "${secret.key}"}},
+        claims=ACME,
+        store=STORE,
+        answer=upstream_answer(200, headers=cookies),
+    )
+    assert called.answer.headers.getall("Set-Cookie") == ["theme=dark"]
+
+
 async def test_a_reason_that_repeats_it_is_replaced() -> None:
     answer = upstream_answer(403)
     answer.set_status(403, f"no {KEY}")
