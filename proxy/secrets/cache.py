@@ -51,7 +51,7 @@ class SecretCache:
 
     @property
     def entries(self) -> Iterator[Entry]:
-        """What is kept, the one that was asked for least recently first."""
+        """What is kept, the one that is forgotten next first."""
         return iter(self._entries)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
 from proxy.secrets.entry import Entry
@@ -10,19 +11,21 @@ from proxy.secrets.entry import Entry
 class Entries:
     """Of more than `most` paths the one that was asked for least recently is forgotten.
 
-    Those that something is bound to, or that are being asked for, stay. `forgotten` is told.
+    Before it go those that hold no secret: who asks for what there is not, or while the store is away,
+    pushes nobody's out. Those that something is bound to, or that are being asked for, stay.
+    `forgotten` is told.
     """
 
     def __init__(self, most: int, forgotten: Callable[[Entry], None]) -> None:
         self._most = most
         self._forgotten = forgotten
-        self._entries: dict[str, Entry] = {}
+        self._entries: OrderedDict[str, Entry] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yield them, the one that was asked for least recently first; they may change meanwhile."""
+        """Yield them, the one that is forgotten next first; they may change meanwhile."""
         return iter(list(self._entries.values()))
 
     def of(self, path: str) -> Entry:
@@ -39,8 +42,7 @@ class Entries:
     def touch(self, entry: Entry) -> None:
         """Make an entry the last to be forgotten, and forget the first where there are too many."""
         if self._entries.get(entry.path) is entry:
-            del self._entries[entry.path]
-            self._entries[entry.path] = entry
+            self._entries.move_to_end(entry.path, last=entry.secret is not None)
         while len(self._entries) > self._most:
             first = next((one for one in self._entries.values() if _idle(one)), None)
             if first is None:

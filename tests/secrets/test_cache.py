@@ -363,6 +363,17 @@ async def test_paths_that_are_missing_are_bounded_too(
     assert len(list(kept.entries)) == KEEPING.most
 
 
+@pytest.mark.parametrize("error", [SecretMissing("none"), SecretAway("it is sealed")])
+async def test_who_asks_for_what_there_is_not_pushes_nobodys_secret_out(
+    kept: SecretCache, store: ScriptedStore, error: SecretError
+) -> None:
+    assert await value(kept) == OLD
+    store.says = error
+    for number in range(20):
+        assert type(await refused(kept, f"tenants/t{number}/crm")) is type(error)
+    assert await value(kept) == OLD
+
+
 # -- nothing shows a value
 
 
