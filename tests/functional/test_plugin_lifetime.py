@@ -131,7 +131,8 @@ async def test_what_is_unavailable_answers_503_and_comes_back_by_itself(
     assert "sealed" not in reply.body.decode()
     assert reply.header("Retry-After") is not None
     assert (await running.get("/api/brain/other/")).status == 200
-    assert (await running.get("/api/brain/_page")).status == 404
+    waiting = await running.get("/api/brain/_page")
+    assert (waiting.status, json.loads(waiting.body)["code"]) == (503, "secret_unavailable")
     ready = await running.admin("/ready")
     assert ready.status == 200
     assert json.loads(ready.body)["checks"]["needy"] == "the store is sealed"
