@@ -147,6 +147,11 @@ def without(fields: Iterable[Field], names: Iterable[bytes]) -> list[Field]:
     return [field for field in fields if field[0].lower() not in dropped]
 
 
+def without_texts(fields: Iterable[Field], texts: Iterable[bytes]) -> list[Field]:
+    """Return the fields whose value has none of `texts` in it."""
+    return [field for field in fields if not any(text in field[1] for text in texts)]
+
+
 def end_to_end(fields: Sequence[Field]) -> list[Field]:
     """Return the fields of an answer that are not hop-by-hop, nor named by its `Connection`."""
     named: frozenset[bytes] | set[bytes] = HOP_BY_HOP

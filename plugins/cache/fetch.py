@@ -50,7 +50,7 @@ class Fetch:
         self._handler = handler
         self._asked = asked
         self._entry = entry
-        self._keeper = Keeper(parts, asked, request[EXCHANGE].outgoing)
+        self._keeper = Keeper(parts, asked, request[EXCHANGE])
 
     async def __call__(self) -> Answer:
         """Return the answer. Raises GatewayError `not_cached` (504) for `only-if-cached`."""

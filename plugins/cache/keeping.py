@@ -12,7 +12,7 @@ from plugins.cache.parts import Parts
 from plugins.cache.policy import forbids, is_shared
 from plugins.cache.scopes import NOBODYS
 from plugins.cache.streams import speaks_of_stream
-from proxy import Answer, Outgoing
+from proxy import Answer, Exchange
 
 _NEVER = frozenset({101, 206, 304})
 
@@ -29,13 +29,14 @@ _OURS = (b"*", b"forwarded", b"x-forwarded-", b"x-brain-")
 class Keeper:
     """Judges the answers to one request."""
 
-    __slots__ = ("_asked", "_outgoing", "_parts", "_target")
+    __slots__ = ("_asked", "_exchange", "_outgoing", "_parts", "_target")
 
-    def __init__(self, parts: Parts, asked: Asked, outgoing: Outgoing) -> None:
+    def __init__(self, parts: Parts, asked: Asked, exchange: Exchange) -> None:
         self._parts = parts
         self._asked = asked
-        self._outgoing = outgoing
-        self._target = outgoing.target
+        self._exchange = exchange
+        self._outgoing = exchange.outgoing
+        self._target = exchange.outgoing.target
 
     def dated(self, fields: Sequence[Field]) -> list[Field]:
         """Return fields that have a Date: of what comes without one it is now (RFC 9110, 6.6.1)."""
@@ -73,13 +74,15 @@ class Keeper:
             or length > most
             or speaks_of_stream(values.get(b"content-type", b""))
             or (not is_shared(values) and self._asked.scope in NOBODYS)
-            # What stands further in chose another address for this caller, unseen by the upstream.
+            # What stands further in chose another address, or an account, for this caller: the upstream
+            # knows of no other.
             or (is_shared(values) and self._is_elsewhere)
         )
 
     @property
     def _is_elsewhere(self) -> bool:
-        return self._outgoing.target != self._target or self._outgoing.origin is not None
+        moved = self._outgoing.target != self._target or self._outgoing.origin is not None
+        return moved or self._exchange.acts_for_caller
 
     @property
     def _assumes(self) -> bool:

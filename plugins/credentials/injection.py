@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from plugins.credentials import values
@@ -90,7 +90,7 @@ class Injection:
 class Prepared:
     """One secret on its way. Nothing that shows it shows a value."""
 
-    __slots__ = ("_cookies", "_headers", "_origin", "_plain", "_prefix", "_query", "_telling")
+    __slots__ = ("_cookies", "_headers", "_origin", "_plain", "_prefix", "_query", "telling")
 
     def __init__(
         self,
@@ -99,13 +99,13 @@ class Prepared:
         cookies: Mapping[str, str],
         prefix: str,
         origin: Origin | None,
-        telling: Sequence[bytes],
+        telling: tuple[bytes, ...],
     ) -> None:
         self._headers = headers
         self._query = query
         self._cookies = cookies
         self._prefix = prefix
-        self._telling = telling
+        self.telling = telling
         self._origin = origin
         self._plain = not (query or cookies or prefix or origin)
 
@@ -130,7 +130,7 @@ class Prepared:
         reason = answer.reason or ""
         if self._cookies:
             self._keep_sessions(answer)
-        for text in self._telling:
+        for text in self.telling:
             if text in said:
                 self._take_out(answer)
             if len(reason) >= LEAST and text in reason.encode("utf-8", "surrogateescape"):
@@ -151,7 +151,7 @@ class Prepared:
         kept = [
             (name, value)
             for name, value in answer.headers.items()
-            if not any(text in value.encode("utf-8", "surrogateescape") for text in self._telling)
+            if not any(text in value.encode("utf-8", "surrogateescape") for text in self.telling)
         ]
         answer.headers.clear()
         answer.headers.extend(kept)

@@ -18,7 +18,7 @@ from plugins.credentials.oauth.answer import Rejected
 from plugins.credentials.oauth.checks import check_oauth
 from plugins.credentials.oauth.entry import OAuth, written_out
 from plugins.credentials.options import SCHEMA
-from plugins.credentials.refusals import refusal, shown
+from plugins.credentials.refusals import beside, refusal, shown
 from proxy import (
     EXCHANGE,
     Answer,
@@ -79,6 +79,8 @@ class Credentials(Plugin):
         )
         self._given = {"headers": headers, "basic": basic, "path": path, "base_url": base_url}
         self._hosts = hosts
+        # By suffixes the operator says whose hosts they are.
+        self._own_host = base_url is not None and not hosts["suffixes"]
         self._oauth = None if oauth is None else OAuth(oauth)
         self._on_status = frozenset(on_status)
         self._keep_body = keep_body
@@ -161,8 +163,8 @@ class Credentials(Plugin):
             await self._hold(request, exchange)
         target = outgoing.target
         known.prepared.put_on(outgoing)
-        told = exchange.credential
-        exchange.credential = known.told if told is None else f"{told}, {known.told}"
+        exchange.credential = beside(exchange.credential, known.told)
+        exchange.unsaid += known.prepared.telling
         answer = await handler(request)
         if answer.status not in self._on_status:
             return known.prepared.kept_from(answer)
@@ -172,6 +174,7 @@ class Credentials(Plugin):
         self._counts.renewed += 1
         outgoing.target = target
         fresh.prepared.put_on(outgoing)
+        exchange.unsaid += fresh.prepared.telling
         exchange.credential = f"{exchange.credential}, refused, {fresh.told}"
         return fresh.prepared.kept_from(await handler(request))
 
@@ -210,7 +213,7 @@ class Credentials(Plugin):
     def _made(self, key: Key, place: SecretPath, path: str, kept: KeptSecret) -> Known:
         secret = kept.secret
         assert secret is not None, "a store that has none raises"
-        told = shown(place, secret, stale=kept.stale)
+        told = shown(place, secret, stale=kept.stale, own_host=self._own_host)
         known = self._memory.of(key, path, secret)
         if known is None:
             known = Known(path, kept, secret, self._injection.of(secret), told)

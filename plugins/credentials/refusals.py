@@ -34,7 +34,30 @@ def refusal(error: SecretError, place: str) -> GatewayError:
     return GatewayError("credential_invalid", log=log)
 
 
-def shown(place: SecretPath, secret: Secret, *, stale: bool) -> str:
-    """Return what an access log says: the reference as the file has it, and the store's version."""
+OWN_HOST = "at its own host"
+
+
+def shown(place: SecretPath, secret: Secret, *, stale: bool, own_host: bool) -> str:
+    """Return what an access log says: the reference as the file has it, and the store's version.
+
+    `own_host`: its request goes to whatever host it names.
+    """
     counted = "" if secret.version is None else f" version {secret.version}"
-    return f"{place.text}{counted}{' stale' if stale else ''}"
+    elsewhere = f" {OWN_HOST}" if own_host and not place.literal else ""
+    return f"{place.text}{counted}{elsewhere}{' stale' if stale else ''}"
+
+
+def beside(told: str | None, another: str) -> str:
+    """Return what is told of a request that has another credential besides.
+
+    Raises GatewayError where one that all callers share would go to a host that a caller has named.
+    """
+    if told is None:
+        return another
+    every = f"{told}, {another}"
+    parts = every.split(", ")
+    if any(OWN_HOST in part for part in parts) and not all("${" in part for part in parts):
+        raise GatewayError(
+            "credential_invalid", log=f"{every}: a shared one would go to a caller's host"
+        )
+    return every

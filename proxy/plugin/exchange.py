@@ -219,10 +219,10 @@ class Exchange:
     `started` is a `time.perf_counter()` reading, and other times are seconds since then; `sent` and
     `received` count body bytes; `origin_trusted` says that the page behind the request is of an origin
     that `cors` lists; `asked_for` is the route and the raw path of a GET for which a page of the
-    gateway's own asks who calls (`PluginContext.caller`), None elsewhere; `credential` says which secret
-    was put on the request, by its reference and version, never its value. It holds no reference to the
-    request, nor to anything that holds it: a cycle per request would cost the garbage collector 5-10 %
-    CPU.
+    gateway's own asks who calls (`PluginContext.caller`), None elsewhere; `credential` says which
+    secret was put on the request, by its reference and version, never its value; `unsaid` are texts
+    that no header of an answer may repeat, 1xx and trailers too. It holds no reference to the request,
+    nor to anything that holds it: a cycle per request would cost the garbage collector 5-10 % CPU.
     """
 
     request_id: str = ""
@@ -230,6 +230,7 @@ class Exchange:
     origin_trusted: bool = False
     asked_for: tuple[RouteInfo, str] | None = None
     credential: str | None = None
+    unsaid: tuple[bytes, ...] = ()
     answer: Answer | None = None
     error: GatewayError | None = None
     status: int = 0
@@ -267,6 +268,11 @@ class Exchange:
 
     def __repr__(self) -> str:
         return f"<Exchange {self.method} {self.path} route={self.route.name} status={self.status}>"
+
+    @property
+    def acts_for_caller(self) -> bool:
+        """Whether a credential was put on that is chosen by who calls: another caller has another."""
+        return self.credential is not None and "${" in self.credential
 
     def path_value(self, name: str) -> str | None:
         """Return the segment that `{name}` of the route's path matched, percent-decoded."""

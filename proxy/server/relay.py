@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp.http import HttpVersion11
 
 from proxy.errors import GatewayError
-from proxy.headers import HOP_BY_HOP, LOWER, Field, encode, render
+from proxy.headers import HOP_BY_HOP, LOWER, Field, encode, render, without_texts
 from proxy.server.tapping import TappedSink
 from proxy.upstream.body import UpstreamBody
 
@@ -265,7 +265,8 @@ def _last_chunk(request: Request, trailers: list[Field]) -> bytes:
     """Trailers travel on only to a client that said it would read them, and none that frames."""
     if not trailers or not request.wants_trailers:
         return _LAST_CHUNK
-    kept = [field for field in trailers if LOWER[field[0]] not in _NEVER_TRAILING]
+    told = without_texts(trailers, request.exchange.unsaid)
+    kept = [field for field in told if LOWER[field[0]] not in _NEVER_TRAILING]
     return b"0\r\n" + render(kept) + b"\r\n"
 
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.http import HttpVersion11
 from aiohttp.streams import EMPTY_PAYLOAD
 
-from proxy.headers import end_to_end, render
+from proxy.headers import end_to_end, render, without_texts
 from proxy.plugin.exchange import EXCHANGE
 
 if TYPE_CHECKING:
@@ -139,7 +139,8 @@ class Request(web.BaseRequest):
             return
         self.informed = True
         reason = HTTPStatus(status).phrase.encode() if status in _STATUSES else b""
-        transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, render(end_to_end(fields))))
+        kept = without_texts(end_to_end(fields), self.exchange.unsaid)
+        transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, render(kept)))
 
     # -- closed ways
 
