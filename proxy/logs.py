@@ -13,6 +13,7 @@ from queue import SimpleQueue
 
 from proxy.log_lines import FORMATTERS
 from proxy.output import write_lines
+from proxy.redaction import SECRETS
 
 STDERR = 2
 
@@ -93,7 +94,7 @@ class QueueingHandler(logging.Handler):
 
     def _encoded(self, record: logging.LogRecord) -> bytes:
         try:
-            return self.format(record).encode() + b"\n"
+            return SECRETS.hidden(self.format(record)).encode() + b"\n"
         except Exception as error:
             text = f"log call failed: {record.msg!r}: {type(error).__name__}"
             return self.format(_notice(text)).encode() + b"\n"

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     (
         "codes errors headers paths templates units timer tasks forwarded rewriting logs log_lines "
-        "text version resources output"
+        "text version resources output redaction"
     ),
     "plugin ports",
     "config",

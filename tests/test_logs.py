@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from proxy.log_lines import JsonFormatter, TextFormatter
 from proxy.logs import Logs
+from proxy.redaction import SECRETS
 from proxy.text import printable
 
 log = logging.getLogger("brain.test")
@@ -53,6 +54,23 @@ def fail() -> None:
         int("first line\nERROR forged")
     except ValueError:
         log.exception("it failed")
+
+
+def test_a_secret_that_is_in_use_is_in_no_line_and_no_traceback() -> None:
+    def say() -> None:
+        try:
+            int("s3same-0p3n")
+        except ValueError:
+            log.exception("with %r", {"X-Key": "s3same-0p3n"}, extra={"sent": "s3same-0p3n"})
+
+    SECRETS.add(["s3same-0p3n"])
+    try:
+        for form in ("json", "text"):
+            lines = "".join(logged(say, form))
+            assert "s3same" not in lines
+            assert "********" in lines
+    finally:
+        SECRETS.remove(["s3same-0p3n"])
 
 
 def test_a_json_line_says_when_how_grave_who_and_what() -> None:

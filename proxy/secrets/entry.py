@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from proxy.ports.secrets import (
     Keeping,
@@ -15,6 +15,7 @@ from proxy.ports.secrets import (
     SecretForbidden,
     SecretMissing,
 )
+from proxy.redaction import SECRETS
 from proxy.secrets.bound import Bound
 
 log = logging.getLogger("brain.secrets")
@@ -101,7 +102,7 @@ class Entry:
         kept = self.secret
         another = kept is None or not _same(kept, secret)
         if another:
-            self.secret = secret
+            self._keep(secret)
         if self.error is not None and self.bound:
             log.info("secret %s: the store gives it again", self.path)
         self.error = None
@@ -139,8 +140,14 @@ class Entry:
 
     def drop(self) -> None:
         """Forget it: who holds this asks anew."""
-        self.secret = self.lease = None
+        self._keep(None)
         self.until = float("-inf")
+
+    def _keep(self, secret: Secret | None) -> None:
+        """Keep a secret in place of the one before; no line of the log shows one that is kept."""
+        SECRETS.add(_values(secret))
+        SECRETS.remove(_values(self.secret))
+        self.secret, self.lease = secret, None
 
     # -- those who are bound to its fields
 
@@ -154,7 +161,7 @@ class Entry:
                 log.info("secret %s: a new value, version %d", bound.reference, bound.version)
 
     def _evict(self, why: str) -> None:
-        self.secret = self.lease = None
+        self._keep(None)
         gone = [each for each in self.bound if each.evict(why)]
         if gone:
             log.error("secret %s: %s; it is not used any more", self.path, why)
@@ -162,6 +169,12 @@ class Entry:
     def trouble(self, why: str, keeping: Keeping, now: float) -> None:
         """Note that the store did not answer in time; what it says later still counts."""
         self.refuse(SecretAway(why), keeping, now)
+
+
+def _values(secret: Secret | None) -> Iterable[str]:
+    # The environment's fields are looked up one by one: nobody may want the others.
+    known = secret is not None and isinstance(secret.fields, dict)
+    return secret.fields.values() if secret is not None and known else ()
 
 
 def _same(one: Secret, other: Secret) -> bool:

@@ -21,6 +21,7 @@ from proxy.ports.secrets import (
     SecretMalformed,
     SecretMissing,
 )
+from proxy.redaction import SECRETS
 from proxy.secrets import asking
 from proxy.secrets import cache as caching
 from proxy.secrets.cache import AGAIN_BURST, AGAIN_PERIOD, SecretCache
@@ -396,6 +397,18 @@ async def test_nothing_of_it_shows_a_value(
         shown += "".join(told.format())
     assert OLD not in shown + caplog.text
     assert NEW not in shown + caplog.text
+
+
+async def test_no_line_of_the_log_shows_what_is_kept(
+    kept: SecretCache, store: ScriptedStore
+) -> None:
+    await value(kept)
+    assert SECRETS.hidden(f"X-Key: {OLD}") == "X-Key: ********"
+    store.says = {"key": NEW}
+    await kept.refresh(PATH)
+    assert NEW not in SECRETS.hidden(f"X-Key: {NEW}")
+    await kept.close()
+    assert SECRETS.hidden(f"{OLD} {NEW}") == f"{OLD} {NEW}"
 
 
 async def test_questions_are_counted_by_what_came_of_them(
