@@ -7,14 +7,17 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 
 from proxy.config.models import VaultAuth, VaultMount
 from proxy.ports.secrets import SecretAway, SecretError, SecretForbidden
+from proxy.secrets.cache import SecretCache
 from proxy.secrets.vault import identity
 from proxy.secrets.vault.store import VaultStore
+from proxy.secrets.vault.token import Token
 from tests.functional.baokit import Bao
 from tests.functional.test_baokit import cluster, service_account
 from tests.plugins.tokens import pem, rsa, token
@@ -266,8 +269,54 @@ async def test_a_token_that_may_not_ask_about_itself_is_not_exchanged_again_and_
     bao.forget_requests()
     for _ in range(5):
         assert isinstance(await refusal(store, "other/x"), SecretForbidden)
-    assert bao.logins() == 2
+    assert bao.logins() == 1
     assert await works(store)
+
+
+@pytest.mark.parametrize("mute", [False, True])
+async def test_a_token_that_dies_again_and_again_is_never_taken_for_a_policy(
+    bao: Bao, vault: MakeStore, *, mute: bool
+) -> None:
+    name = f"dies-{mute}".lower()
+    role_id, secret_id = bao.approle(name, "reader", token_no_default_policy=mute)
+    store = vault(bao.address, VaultAuth("approle", "approle", role_id, credential=secret_id))
+    cache = SecretCache("vault", store)
+    assert (await cache.get("app/x")).secret is not None
+    bao.forget_requests()
+    for gap in (0.0, 0.3, 0.0, 0.4, 1.1, 0.0, 0.0, 0.0, 1.1):
+        await asyncio.sleep(gap)
+        await asyncio.to_thread(bao.write, "sys/leases/revoke-prefix/auth/approle/login")
+        entry = await cache.refresh("app/x")
+        assert entry.secret is not None
+        if gap > identity.BETWEEN:
+            assert not entry.stale
+    await asyncio.sleep(1.1)
+    assert not (await cache.refresh("app/x")).stale
+    assert bao.logins() <= 6
+    await cache.close()
+
+
+async def test_a_token_that_dies_between_two_questions_is_no_policy_either(
+    bao: Bao, vault: MakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    role_id, secret_id = bao.approle("races", "reader")
+    store = vault(bao.address, VaultAuth("approle", "approle", role_id, credential=secret_id))
+    entered = identity.enter
+
+    async def enter(*given: Any) -> Token:
+        made = await entered(*given)
+        await asyncio.to_thread(bao.revoke, made.value)
+        return made
+
+    assert await works(store)
+    await end_of_token(bao, store)
+    monkeypatch.setattr(identity, "enter", enter)
+    for _ in range(3):
+        error = await refusal(store)
+        assert isinstance(error, SecretAway)
+        assert "refuses a token that it gave just now" in str(error)
+    monkeypatch.setattr(identity, "enter", entered)
+    await until(lambda: settled(store), 1.5)
 
 
 async def test_a_given_token_that_is_dead_leaves_the_store_away_once_it_was_good(

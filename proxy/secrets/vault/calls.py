@@ -10,6 +10,12 @@ def lookup(namespace: str) -> Call:
     return Call("auth/token/lookup-self", lambda client: client.auth.token.lookup_self(), namespace)
 
 
+def mounts(namespace: str) -> Call:
+    """Ask for the mounts that the token sees: no policy forbids that, and a dead token gets 403."""
+    path = "sys/internal/ui/mounts"
+    return Call(path, lambda client: client.read(path), namespace)
+
+
 def renewal(namespace: str) -> Call:
     """Ask for more time."""
     return Call("auth/token/renew-self", lambda client: client.auth.token.renew_self(), namespace)

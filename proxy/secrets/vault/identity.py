@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -11,7 +12,13 @@ from time import monotonic
 from typing import Any
 
 from proxy.config.models import VaultSecrets
-from proxy.ports.secrets import SecretAway, SecretError, SecretForbidden
+from proxy.ports.secrets import (
+    SecretAway,
+    SecretError,
+    SecretForbidden,
+    SecretMalformed,
+    SecretMissing,
+)
 from proxy.secrets.vault import calls
 from proxy.secrets.vault.entering import enter
 from proxy.secrets.vault.logins import GIVEN, credential_now
@@ -25,11 +32,9 @@ log = logging.getLogger("brain.secrets.vault")
 LOOK_AT_FILE = 2.0
 """Seconds between looks at a file that holds a token."""
 
-YOUNG = 10.0
-"""Seconds for which a token counts as alive of which that can't be known.
-
-Without the policy `default` it may not ask about itself, and looks dead with each path that a policy
-forbids: it is then exchanged for another so often at most.
+BETWEEN = 1.0
+"""Seconds from one exchange of a dead token to the next: where tokens die as soon as they are given,
+what is kept serves on, and nobody logs in with each question.
 """
 
 AHEAD = 300.0
@@ -37,6 +42,9 @@ AHEAD = 300.0
 
 REVOKE_WITHIN = 0.5
 """Seconds that the end of the gateway waits for the token to be given back."""
+
+
+_REFUSED_YOUNG = "see who revokes tokens; one needs 'read' on auth/token/lookup-self"
 
 
 class Identity:
@@ -63,7 +71,7 @@ class Identity:
         self.logins = self.renewals = 0
         self._token: Token | None = None
         self._last: Token | None = None
-        self._mute = False
+        self._exchanged = -math.inf
         self._on_leases_end = on_leases_end
         self._entering: asyncio.Task[Token] | None = None
         self._looking: dict[str, asyncio.Task[bool]] = {}
@@ -104,19 +112,27 @@ class Identity:
     async def after_refusal(self, used: Token) -> Token | None:
         """Return a token to ask once more with; None where a policy has refused, not the token.
 
-        Raises SecretError where the token is dead and there is no other.
+        Only a token that is known to be alive was refused by a policy. Raises SecretError where it is
+        not, and there is no other.
         """
         if await self._is_alive(used):
             return None
         if self._token is not None and self._token.value != used.value:
             return self._token  # somebody has noticed before
-        if self._mute and self._clock() - used.since < YOUNG:
-            return None
+        if self._entering is None:
+            if self._clock() - self._exchanged < BETWEEN:
+                raise self._refused_young()
+            self._exchanged = self._clock()
         return await self._entered(dead=used)
 
     async def refused_again(self, used: Token) -> None:
-        """Note that a token that was just got is refused too: may it ask about itself at all?"""
-        self._mute = not await self._is_alive(used)
+        """Return where a policy has refused a token that was just got; raise SecretAway where not."""
+        if not await self._is_alive(used):
+            raise self._refused_young()
+
+    def _refused_young(self) -> SecretAway:
+        message = f"Vault at {self._settings.address} refuses a token that it gave just now"
+        return SecretAway(message, hint=_REFUSED_YOUNG, retry_after=BETWEEN)
 
     async def _is_alive(self, token: Token) -> bool:
         """Ask the server about a token: one question for all that want to know at a time."""
@@ -127,12 +143,17 @@ class Identity:
         return await asyncio.shield(looking)
 
     async def _lookup(self, token: Token) -> bool:
-        call = calls.lookup(self._settings.namespace)
-        try:
-            await self._transport.ask(call, token.value, of_token=True)
-        except SecretForbidden:
-            return False
-        return True
+        """Say whether the server knows a token. One may have no right to ask about itself."""
+        for question in (calls.lookup, calls.mounts):
+            try:
+                call = question(self._settings.namespace)
+                await self._transport.ask(call, token.value, of_token=True)
+            except (SecretForbidden, SecretMissing):
+                continue
+            except SecretMalformed:
+                pass  # an answer, if one of too many mounts
+            return True
+        return False
 
     # -- another token
 
