@@ -142,7 +142,7 @@ def _with_fields(store: SecretStore, reference: Reference, path: str, secret: Se
     if not lacking:
         return Tried(reference, path, OK, secret.version)
     why = f"it has no {' and no '.join(map(repr, lacking))}"
-    hint = store.remedy(path, lacking[0])
+    hint = store.remedy_of_field(path, lacking[0])
     return Tried(reference, path, LACKING, secret.version, why, hint)
 
 

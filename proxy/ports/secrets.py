@@ -263,6 +263,10 @@ class SecretStore(ABC):
     def remedy(self, path: str, field: str) -> str:
         """Say in one sentence where it would look for a field."""
 
+    def remedy_of_field(self, path: str, field: str) -> str:
+        """Say the same where the path is there, and the field is not."""
+        return self.remedy(path, field)
+
     def writes(self, path: str) -> str | None:
         """Return why `put` can't be used for `path`, None where it can. No I/O."""
         return "it can't be written by the gateway"

@@ -58,18 +58,18 @@ class SecretsKept:
         except ConfigError as error:
             raise ConfigError(f"secret {reference}: {error}", hint=error.hint) from None
         key = (cache.name, reference.path, reference.field)
-        remedy = cache.store.remedy(reference.path, reference.field)
         try:
             found = await cache.bind(reference, self._bound.get(key), since=self._since)
         except SecretAway as error:
             message = f"secret {reference}: {error}"
             raise Unavailable(message, code="secret_unavailable") from None
         except SecretError as error:
-            hint = error.hint or remedy
+            hint = error.hint or cache.store.remedy(reference.path, reference.field)
             raise ConfigError(f"secret {reference}: {error}", hint=hint) from None
         if found is None:
             message = f"secret {reference}: the store '{cache.name}' has no such field"
-            raise ConfigError(message, hint=remedy)
+            hint = cache.store.remedy_of_field(reference.path, reference.field)
+            raise ConfigError(message, hint=hint)
         self._bound[key] = found
         return found
 

@@ -241,7 +241,7 @@ async def test_a_policy_that_forbids_does_not_cost_the_token(bao: Bao, vault: Ma
     bao.forget_requests()
     error = await refusal(store, "other/x")
     assert isinstance(error, SecretForbidden)
-    assert error.hint == 'grant it in a policy: path "secret/data/other/x"'
+    assert error.hint == "'brain secrets policy FILE' prints what the file needs, for all callers"
     assert await works(store)
     assert bao.logins() == 1
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from proxy.config.models import VaultAuth, VaultMount
 from proxy.ports.secrets import (
     SecretAway,
     SecretError,
@@ -30,6 +31,7 @@ from tests.secrets.fake_vault import SECRET, FakeVault, answer, faking
 
 CANARY = "canary-5e1f"
 TOKEN = "s.canary-5e1f"
+WRITTEN = "write it: vault kv put -mount=secret a/b key=-"
 
 
 @pytest.fixture
@@ -298,6 +300,48 @@ async def test_a_certificate_is_always_checked(vault: MakeStore, tmp_path: Path)
     finally:
         fake.stop()
         server.close()
+
+
+async def test_an_address_of_something_else_is_told_as_that(bao: Bao, vault: MakeStore) -> None:
+    role_id, secret_id = bao.approle("addresses", "default")
+    auth = VaultAuth("approle", "approle", role_id, credential=secret_id)
+    plain = bao.address.replace("http:", "https:")
+    assert "speaks no TLS at this port" in str(await refused(vault(plain, TOKEN)))
+    for given in (auth, TOKEN):
+        error = await refused(vault(f"{bao.address}/v1", given))
+        assert error.hint == "see whether 'address' is that of the API, without /v1"
+
+
+async def test_a_login_that_gives_no_token_is_not_of_the_api(
+    fake: FakeVault, vault: MakeStore
+) -> None:
+    fake.script = answer(200, {"hello": "world"})
+    error = await refused(vault(fake.address, VaultAuth("approle", "a", "r", credential="s")))
+    assert str(error) == "the login gave no token"
+    assert "'address'" in (error.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("engine", "written", "added"),
+    [
+        (
+            "kv2",
+            f"{WRITTEN} (or, where 'secret' is of KV version 1, say 'engine: kv1')",
+            "add it: vault kv patch -mount=secret a/b key=-",
+        ),
+        (
+            "kv1",
+            WRITTEN,
+            "write it with all fields that are there: vault kv put -mount=secret a/b key=-",
+        ),
+    ],
+)
+def test_remedies_show_no_value_and_take_no_other_field_away(
+    vault: MakeStore, engine: str, written: str, added: str
+) -> None:
+    store = vault("http://127.0.0.1:9", TOKEN, mount=VaultMount(engine=engine))
+    assert store.remedy("a/b", "key") == written
+    assert store.remedy_of_field("a/b", "key") == added
 
 
 # -- a real server in trouble

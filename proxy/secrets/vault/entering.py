@@ -9,6 +9,7 @@ from proxy.config.models import VaultSecrets
 from proxy.ports.secrets import SecretAway, SecretError, SecretForbidden, SecretMissing
 from proxy.secrets.vault import calls
 from proxy.secrets.vault.logins import GIVEN, credential_now, logged_in
+from proxy.secrets.vault.outcomes import OF_ADDRESS
 from proxy.secrets.vault.token import Token, of_login, of_lookup
 from proxy.secrets.vault.transport import Transport
 
@@ -25,7 +26,8 @@ async def enter(settings: VaultSecrets, transport: Transport, clock: Callable[[]
     except (SecretAway, SecretForbidden):
         raise
     except SecretError as error:
-        raise SecretForbidden(str(error), hint=error.hint) from None
+        hint = OF_ADDRESS if isinstance(error, SecretMissing) else error.hint
+        raise SecretForbidden(str(error), hint=hint) from None
 
 
 async def _taken(settings: VaultSecrets, transport: Transport, clock: Callable[[], float]) -> Token:
@@ -51,5 +53,11 @@ async def _logged_in(
         answer = await logged_in(settings, transport)
     except SecretMissing:
         message = f"nothing is mounted at auth/{auth.mount}"
-        raise SecretForbidden(message, hint=f"see 'mount' below auth.{auth.method}") from None
+        raise SecretForbidden(message, hint=_of_mount(settings)) from None
     return of_login(answer.body, now)
+
+
+def _of_mount(settings: VaultSecrets) -> str:
+    if settings.address.endswith("/v1"):
+        return OF_ADDRESS
+    return f"see 'mount' below auth.{settings.auth.method}"

@@ -10,11 +10,15 @@ from proxy.config.models import VaultAuth, VaultSecrets
 from proxy.ports.secrets import SecretForbidden, SecretMalformed
 from proxy.secrets.vault.answers import Answer, Call
 from proxy.secrets.vault.credentials import credential_of
+from proxy.secrets.vault.outcomes import OF_ADDRESS
 from proxy.secrets.vault.transport import Transport
 from proxy.secrets.vault.wrapping import unwrapped
 
 GIVEN = frozenset({"token", "token_file"})
 """Methods that give a token, instead of what one is given for."""
+
+_NOT_APPROLE = "see 'mount' below auth.approle, and from which addresses the role may log in"
+"""An AppRole refuses by 400; 403 is what a server says that has none there."""
 
 _Ask = Callable[[Any], Any]
 
@@ -64,7 +68,11 @@ async def logged_in(settings: VaultSecrets, transport: Transport) -> Answer:
     call = Call(path, ask(auth, credential), settings.namespace)
     try:
         return await transport.ask(call, of_token=True)
-    except (SecretForbidden, SecretMalformed):
+    except (SecretForbidden, SecretMalformed) as error:
+        if settings.address.endswith("/v1"):
+            hint = OF_ADDRESS
+        elif auth.method == "approle" and isinstance(error, SecretForbidden):
+            hint = _NOT_APPROLE
         message = f"Vault at {settings.address} refuses the login at {path}"
         raise SecretForbidden(message, hint=hint) from None
 

@@ -25,6 +25,8 @@ from proxy.ports.secrets import (
 )
 from proxy.secrets.vault.answers import TOO_LARGE, Answer
 
+OF_ADDRESS = "see whether 'address' is that of the API, without /v1"
+
 _OK = range(200, 300)
 _REDIRECT = range(300, 400)
 _REFUSED = frozenset({400, 403, 404, 405})
@@ -67,7 +69,7 @@ def _unreadable(answer: Answer, server: str, place: str) -> SecretError | None:
         return SecretMalformed(f"{place} is {answer.garbled}")
     return SecretAway(
         f"{server} answered with {answer.garbled}",
-        hint="see whether this is the address of the API",
+        hint=OF_ADDRESS,
     )
 
 
@@ -77,7 +79,7 @@ def _is_own_word(answer: Answer) -> bool:
 
 def _own_word(answer: Answer, server: str, place: str) -> SecretError:
     if answer.status == 403:
-        hint = f'grant it in a policy: path "{place}"'
+        hint = "'brain secrets policy FILE' prints what the file needs, for all callers"
         return SecretForbidden(f"{server} forbids {place}", hint=hint)
     if answer.status == 404:
         if answer.says("no handler for route"):
@@ -115,4 +117,5 @@ def _away(answer: Answer, server: str, place: str) -> SecretError:
     what = _OF_STATUS.get(
         status, "can't be asked" if status > _FAILED else "did not answer as a store"
     )
-    return SecretAway(f"{server} {what} ({status})", retry_after=after)
+    remedy = None if status > _FAILED or status in _OF_STATUS else OF_ADDRESS
+    return SecretAway(f"{server} {what} ({status})", hint=remedy, retry_after=after)

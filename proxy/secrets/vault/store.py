@@ -19,6 +19,7 @@ from proxy.secrets.vault import engines
 from proxy.secrets.vault.answers import Answer, Call
 from proxy.secrets.vault.identity import Identity
 from proxy.secrets.vault.places import Places
+from proxy.secrets.vault.remedies import remedy
 from proxy.secrets.vault.transport import Transport
 
 
@@ -71,14 +72,18 @@ class VaultStore(SecretStore):
             raise
 
     def remedy(self, path: str, field: str) -> str:
-        """Name the API's path."""
+        """Name the command that writes it, with the value from its standard input."""
+        return self._remedy(path, field, there=False)
+
+    def remedy_of_field(self, path: str, field: str) -> str:
+        """Name the one that adds a field: `put` would take the others away."""
+        return self._remedy(path, field, there=True)
+
+    def _remedy(self, path: str, field: str, *, there: bool) -> str:
         try:
-            place = self._places.of_path(path)
+            return remedy(self._places.of_path(path), field, self._address, there=there)
         except SecretMissing as error:
             return f"name another path: {error}"
-        if place.mount.engine in {"kv1", "kv2"}:
-            return f"write it: vault kv put -mount={place.mount.name} {place.rest} {field}=…"
-        return f"see which fields {place.path} has, on {self._address}"
 
     def writes(self, path: str) -> str | None:
         """Only KV version 2 has check-and-set."""

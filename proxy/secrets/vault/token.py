@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from proxy.ports.secrets import SecretAway
+from proxy.secrets.vault.outcomes import OF_ADDRESS
 
 _SHARE = 2 / 3
 _SPREAD = 0.1
@@ -64,7 +65,7 @@ def of_login(body: Mapping[str, Any], now: float) -> Token:
     found = auth if isinstance(auth, dict) else {}
     value = found.get("client_token")
     if not isinstance(value, str) or not value:
-        raise SecretAway("the login gave no token")
+        raise SecretAway("the login gave no token", hint=OF_ADDRESS)
     # What a batch token is told of itself is all that it has: it is never renewed.
     renewable = found.get("renewable") is True and found.get("token_type") != "batch"
     return Token(value, now, _end(found.get("lease_duration"), now), renewable, own=True)

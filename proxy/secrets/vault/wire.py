@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import ssl
 from http.cookiejar import DefaultCookiePolicy
 from time import monotonic
 from typing import Any
@@ -23,6 +24,8 @@ from proxy.secrets.vault.answers import MOST, TOO_LARGE, Answer, Call, Unanswere
 
 IDLE = 30.0
 """Seconds after which connections are made anew: balancers forget quiet ones, and tell nobody."""
+
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
 
 _CHUNK = 64 * 1024
 _OK = 200
@@ -175,7 +178,7 @@ def _seconds(text: str | None) -> float | None:
 
 def _why(error: Exception) -> str:
     if isinstance(error, requests.exceptions.SSLError):
-        return "has no certificate that could be verified"
+        return _of_tls(error)
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return "could not be connected to in time"
     if isinstance(error, (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError)):
@@ -185,6 +188,17 @@ def _why(error: Exception) -> str:
     if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
         return "can't be asked: its 'ca' can't be read, or a connection failed"
     return "broke off its answer"
+
+
+def _of_tls(error: requests.exceptions.SSLError) -> str:
+    """Tell a certificate that is not trusted from a port that speaks something else."""
+    cause: object = error
+    while isinstance(cause, Exception) and not isinstance(cause, ssl.SSLError):
+        inner = cause.args[0] if cause.args else None
+        cause = getattr(cause, "reason", None) or inner
+    if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS:
+        return "speaks no TLS at this port: is it http://?"
+    return "has no certificate that could be verified"
 
 
 def _of_connection(error: requests.exceptions.ConnectionError) -> str:
