@@ -44,6 +44,8 @@ class Asker:
         self._clock = clock
         self._asked = asked
         self._hangs_until = -math.inf
+        self.silent = False
+        """Whether somebody has waited in vain, and nothing has been answered since."""
         self._under_way = 0
 
     def ask(self, entry: Entry, *, anew: bool = False) -> asyncio.Task[None] | None:
@@ -86,6 +88,11 @@ class Asker:
     def hangs(self) -> None:
         """Note that somebody has waited for the store in vain."""
         self._hangs_until = self._clock() + HANGS
+        self.silent = True
+
+    def speaks(self) -> None:
+        """Note that the store has said something, if only what ails it."""
+        self.silent = False
 
     def given(self, entry: Entry) -> Secret:
         """Return what may be used of an entry. Raises SecretError."""
@@ -110,6 +117,7 @@ class Asker:
             failed = SecretAway(f"the store failed: {type(error).__name__}")
             entry.refuse(failed, keeping, self._clock())
         finally:
+            self.speaks()
             if not isinstance(entry.error, SecretAway):
                 self._hangs_until = -math.inf
             entry.asking = None

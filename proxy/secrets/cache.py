@@ -6,9 +6,18 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from time import monotonic
 
-from proxy.ports.secrets import Lease, Secret, SecretConflict, SecretError, SecretRef, SecretStore
+from proxy.ports.secrets import (
+    Lease,
+    Secret,
+    SecretConflict,
+    SecretError,
+    SecretRef,
+    SecretStore,
+    StoreState,
+)
 from proxy.secrets.asking import Asker
 from proxy.secrets.bound import Bound
 from proxy.secrets.counting import StoreCounts
@@ -68,6 +77,17 @@ class SecretCache:
         """Return what is kept of a path, without asking for it."""
         return self._entries.kept(path)
 
+    def state(self) -> StoreState:
+        """Return how the store fares, of which it may not know yet that it lets others wait."""
+        state = self.store.state()
+        if state.why is None and self._asker.silent:
+            return replace(state, why=f"the store '{self.name}' does not answer")
+        return state
+
+    async def ready(self) -> str | None:
+        """Return None, or why the store is not to be had now. It asks nobody."""
+        return await self.store.ready() or self.state().why
+
     # -- asking
 
     def open(self) -> asyncio.Task[None]:
@@ -79,6 +99,7 @@ class SecretCache:
             await self.store.open()
         except SecretError as error:
             log.warning("the store '%s' is not ready: %s", self.name, error)
+        self._asker.speaks()
 
     def hangs(self) -> None:
         """Note that somebody has waited for the store in vain."""

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
 from proxy.secrets.entry import Entry
+from proxy.secrets.lines import Lines
 
 
 class Entries:
@@ -19,6 +20,7 @@ class Entries:
     def __init__(self, most: int, forgotten: Callable[[Entry], None]) -> None:
         self._most = most
         self._forgotten = forgotten
+        self._lines = Lines()
         self._entries: OrderedDict[str, Entry] = OrderedDict()
 
     def __len__(self) -> int:
@@ -32,7 +34,7 @@ class Entries:
         """Return the entry of a path, an empty one where there was none."""
         entry = self._entries.get(path)
         if entry is None:
-            entry = self._entries[path] = Entry(path)
+            entry = self._entries[path] = Entry(path, self._lines)
         return entry
 
     def kept(self, path: str) -> Entry | None:
@@ -56,6 +58,7 @@ class Entries:
         for entry in self._entries.values():
             entry.drop()
         self._entries.clear()
+        self._lines.end()
 
 
 def _idle(entry: Entry) -> bool:

@@ -17,6 +17,7 @@ from proxy.ports.secrets import (
 )
 from proxy.redaction import SECRETS
 from proxy.secrets.bound import Bound
+from proxy.secrets.lines import Lines
 
 log = logging.getLogger("brain.secrets")
 
@@ -39,7 +40,7 @@ class Entry:
     Up to `until` nobody is asked. From then on the store is; up to `fresh` nobody waits for it. With
     `error` the last question went wrong: where that is trouble, what is kept is good up to
     `stale_until`. A lease `ends` a little later. What was read before `written` is
-    older than what is kept.
+    older than what is kept. `gone` says why nothing is used any more of what was.
     """
 
     __slots__ = (
@@ -50,7 +51,9 @@ class Entry:
         "ends",
         "error",
         "fresh",
+        "gone",
         "lease",
+        "lines",
         "path",
         "secret",
         "stale_until",
@@ -58,8 +61,10 @@ class Entry:
         "written",
     )
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, lines: Lines) -> None:
         self.path = path
+        self.lines = lines
+        self.gone: str | None = None
         self.secret: Secret | None = None
         self.lease: Lease | None = None
         self.error: SecretError | None = None
@@ -103,8 +108,7 @@ class Entry:
         another = kept is None or not _same(kept, secret)
         if another:
             self._keep(secret)
-        if self.error is not None and self.bound:
-            log.info("secret %s: the store gives it again", self.path)
+        self._is_back()
         self.error = None
         self.hold(secret.lease, keeping, now)
         self._tell(secret.fields)
@@ -132,9 +136,9 @@ class Entry:
         """Note that the store said no, or is in trouble: then what is kept may stay in use."""
         authoritative = isinstance(error, SecretMissing | SecretForbidden)
         if authoritative or self.secret is None or now >= self.stale_until:
-            self._evict(str(error))
-        elif self.bound and str(error) != self.why:
-            log.warning("secret %s: %s; its last value stays in use", self.path, error)
+            self._evict(str(error), authoritative=authoritative)
+        elif str(error) != self.why:
+            self._stays(error)
         self.error = error
         self.until = now + (min(keeping.negative, keeping.fresh) if authoritative else PAUSE)
 
@@ -160,11 +164,31 @@ class Entry:
             elif bound.renew(value):
                 log.info("secret %s: a new value, version %d", bound.reference, bound.version)
 
-    def _evict(self, why: str) -> None:
+    def _evict(self, why: str, *, authoritative: bool) -> None:
+        served = self.secret is not None or (self.gone is not None and authoritative)
         self._keep(None)
-        gone = [each for each in self.bound if each.evict(why)]
-        if gone:
-            log.error("secret %s: %s; it is not used any more", self.path, why)
+        changed = [each for each in self.bound if each.evict(why)]
+        if changed or (served and not self.bound and self.gone != why):
+            self._say(logging.ERROR, "secret %s: %s; it is not used any more", self.path, why)
+        if served:
+            self.gone = why
+
+    # -- what is told of it
+
+    def _say(self, level: int, message: str, *given: object) -> None:
+        """Write a line. What is bound stands in the file; other paths are as many as callers name."""
+        (log.log if self.bound else self.lines.tell)(level, message, *given)
+
+    def _is_back(self) -> None:
+        if self.gone is not None or (self.error is not None and self.bound):
+            self._say(logging.INFO, "secret %s: the store gives it again", self.path)
+        self.gone = None
+
+    def _stays(self, error: SecretError) -> None:
+        """Tell of trouble. That a store is away it says itself, once for all paths."""
+        if self.bound or not isinstance(error, SecretAway):
+            text = "secret %s: %s; its last value stays in use"
+            self._say(logging.WARNING, text, self.path, error)
 
     def trouble(self, why: str, keeping: Keeping, now: float) -> None:
         """Note that the store did not answer in time; what it says later still counts."""

@@ -79,7 +79,7 @@ class SecretsKept:
             f"secret {bound.reference}": bound.why for bound in self._bound.values() if bound.why
         }
         for name, cache in self.stores.items():
-            reason = await cache.store.ready()
+            reason = await cache.ready()
             if reason:
                 reasons[f"secrets {name}"] = reason
         return reasons

@@ -9,7 +9,7 @@ from proxy.secrets.counting import BOUNDS
 
 def measured(cache: SecretCache) -> SecretStoreStatus:
     """Return the numbers of a store and its cache, from any thread."""
-    state, counts, entries = cache.store.state(), cache.counts, list(cache.entries)
+    state, counts, entries = cache.state(), cache.counts, list(cache.entries)
     return SecretStoreStatus(
         name=cache.name,
         up=state.why is None,

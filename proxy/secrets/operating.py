@@ -41,7 +41,7 @@ def _most(asked: Asked) -> int:
 
 def stores(kept: SecretsKept) -> list[Told]:
     """Tell of each store why it is not to be had, None where it is."""
-    return [{"name": name, "why": cache.store.state().why} for name, cache in kept.stores.items()]
+    return [{"name": name, "why": cache.state().why} for name, cache in kept.stores.items()]
 
 
 async def refresh(kept: SecretsKept, asked: Asked) -> tuple[int, Told]:

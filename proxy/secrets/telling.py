@@ -69,7 +69,7 @@ def told(caches: Iterable[SecretCache], prefix: str, most: int) -> Told:
 
 def told_of_store(cache: SecretCache) -> Told:
     """Tell how a store fares, and how much is kept of it."""
-    state, entries = cache.store.state(), list(cache.entries)
+    state, entries = cache.state(), list(cache.entries)
     return {
         "name": cache.name,
         "why": state.why,

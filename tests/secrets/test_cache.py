@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import json
 import logging
@@ -427,3 +428,64 @@ async def test_its_end_is_the_stores_end(store: ScriptedStore) -> None:
     await kept.close()
     assert store.closed
     assert list(kept.entries) == []
+
+
+# -- what is told
+
+
+async def test_a_store_that_lets_somebody_wait_is_not_ready_until_it_says_something(
+    kept: SecretCache, store: ScriptedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caching, "WAIT", 0.02)
+    assert await kept.ready() is None
+    store.hold = asyncio.Event()
+    with pytest.raises(SecretAway):
+        await value(kept)
+    assert await kept.ready() == kept.state().why == "the store 'vault' does not answer"
+    store.hold.set()
+    await asyncio.sleep(0.01)
+    assert await kept.ready() is None
+    assert kept.state().why is None
+
+
+@pytest.mark.parametrize("error", TAKEN_BACK, ids=lambda error: type(error).__name__)
+async def test_a_path_that_is_gone_is_told_once_and_so_is_its_return(
+    kept: SecretCache,
+    store: ScriptedStore,
+    error: SecretError,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert await value(kept) == OLD
+    store.says = error
+    for _ in range(3):
+        with pytest.raises(type(error)):
+            await kept.refresh(PATH)
+    store.says = {"key": NEW}
+    for _ in range(3):
+        await kept.refresh(PATH)
+    assert [each for each in caplog.messages if PATH in each] == [
+        f"secret {PATH}: {error}; it is not used any more",
+        f"secret {PATH}: the store gives it again",
+    ]
+    assert NEW not in caplog.text
+
+
+async def test_of_many_paths_that_are_gone_twenty_are_told_and_how_many_more(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = ScriptedStore(Keeping(fresh=60.0), key=OLD)
+    kept = SecretCache("vault", store, clock=clock)
+    paths = [f"tenants/t{number}" for number in range(50)]
+    for path in [*paths, "tenants/none"]:
+        store.says = SecretMissing("none") if path.endswith("none") else {"key": OLD}
+        with contextlib.suppress(SecretMissing):
+            await kept.get(path)
+    store.says = SecretForbidden("policy")
+    for path in paths:
+        with pytest.raises(SecretForbidden):
+            await kept.refresh(path)
+    await kept.close()
+    told = [each for each in caplog.messages if "policy" in each]
+    assert len(told) == 20
+    assert "30 more lines like these were left out" in caplog.text
+    assert "tenants/none" not in caplog.text

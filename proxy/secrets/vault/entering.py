@@ -36,7 +36,8 @@ async def _taken(settings: VaultSecrets, transport: Transport, clock: Callable[[
         answer = await transport.ask(calls.lookup(settings.namespace), value, of_token=True)
     except SecretForbidden:
         message = f"Vault at {settings.address} does not accept the token"
-        raise SecretForbidden(message, hint=_OF_TOKEN) from None
+        hint = OF_ADDRESS if settings.address.endswith("/v1") else _OF_TOKEN
+        raise SecretForbidden(message, hint=hint) from None
     token = of_lookup(value, answer.mapping("data"), now)
     left = token.left(now)
     if left is not None and not token.renewable:
