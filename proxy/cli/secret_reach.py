@@ -129,7 +129,8 @@ def _tried(store: SecretStore | None, reference: Reference, path: str | None, re
     found = read[reference.store, path]
     field = next(iter(reference.fields), "value")
     if isinstance(found, SecretError):
-        hint = found.hint or store.remedy(path, field)
+        nothing_to_write = isinstance(found, SecretAway)
+        hint = found.hint or (None if nothing_to_write else store.remedy(path, field))
         return Tried(reference, path, state_of_error(found), why=str(found), hint=hint)
     return _with_fields(store, reference, path, found)
 

@@ -226,6 +226,25 @@ def test_check_tells_what_is_wrong_with_a_secret(
     assert told in found["diagnostics"][1]["message"]
 
 
+def test_nothing_is_to_be_written_where_the_store_is_away(tmp_path: Path) -> None:
+    (tmp_path / "routes.yaml").write_text(
+        """
+version: 1
+secrets:
+  vault: {address: "http://127.0.0.1:9", auth: {approle: {role_id: a, secret_id_file: gone}}}
+services:
+  erp:
+    upstream: http://127.0.0.1:9
+    public: true
+    plugins: [credentials: {secret: platform/erp, headers: {X-Key: "${secret.token}"}}]
+"""
+    )
+    done = checked(tmp_path)
+    assert done.returncode == 1
+    assert "gone is not there" in done.stdout
+    assert "write it" not in done.stdout
+
+
 def test_what_is_not_required_is_a_warning(folder: Path) -> None:
     (folder / "kept/platform/old.yaml").unlink()
     text = ROUTES.replace("[platform/new, platform/old]", "platform/new\n          required: false")
