@@ -37,7 +37,9 @@ def status(prefix: str, most: int, as_json: bool, control: str) -> None:
 
     \b
     STATE        ok; stale: in use, and the store can't confirm it; asking;
-                 missing, forbidden, malformed, away: there is nothing to use
+                 missing, forbidden, malformed, away: there is nothing to use;
+                 old: it went wrong, the store has answered for others since, and the
+                 next request that needs it asks again: no trouble
     AGE          time since the store confirmed it last
     ASKED AGAIN  time until the store is asked; "when used" where nobody waits
     LEASE LEFT   time until a secret ends that was made for the gateway

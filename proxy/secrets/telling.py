@@ -13,10 +13,13 @@ from proxy.secrets.entry import Entry
 
 Told = dict[str, Any]
 
-STATES = ("forbidden", "malformed", "away", "stale", "missing", "asking", "ok")
-"""What a path may be, the worst first: `stale` is in use only because the store can't confirm it."""
+STATES = ("forbidden", "malformed", "away", "stale", "missing", "old", "asking", "ok")
+"""What a path may be, the worst first: `stale` is in use only because the store can't confirm it.
 
-_WELL = frozenset({"asking", "ok"})
+`old` is what went wrong before the store answered others, and is asked for by the next who needs it.
+"""
+
+_WELL = frozenset({"asking", "ok", "old"})
 
 _OF_ERROR: tuple[tuple[type[SecretError], str], ...] = (
     (SecretMissing, "missing"),
@@ -30,8 +33,16 @@ def state_of_error(error: SecretError) -> str:
     return next((word for kind, word in _OF_ERROR if isinstance(error, kind)), "away")
 
 
-def state_of(entry: Entry) -> str:
-    """Return one of STATES."""
+def answered(cache: SecretCache) -> float:
+    """Return when the store was last asked for something that it gave, on the cache's clock."""
+    return max((entry.confirmed for entry in cache.entries), default=-math.inf)
+
+
+def state_of(entry: Entry, answered: float) -> str:
+    """Return one of STATES. `answered` is when the store last gave something."""
+    # What is bound is asked for all the time: its error is never old.
+    if entry.error is not None and not entry.bound and entry.until < answered:
+        return "old"
     if entry.secret is not None:
         return "ok" if entry.error is None else "stale"
     return "asking" if entry.error is None else state_of_error(entry.error)
@@ -52,22 +63,22 @@ def told(caches: Iterable[SecretCache], prefix: str, most: int) -> Told:
 
     It walks over all that is kept: with some ten thousand paths that is nothing for the loop.
     """
-    found = list(caches)
+    found = [(cache, answered(cache)) for cache in caches]
     rows = [
-        (rank(state_of(entry), entry.path, bound=bool(entry.bound)), cache, entry)
-        for cache in found
+        (rank(state_of(entry, last), entry.path, bound=bool(entry.bound)), cache, last, entry)
+        for cache, last in found
         for entry in cache.entries
         if entry.path.startswith(prefix)
     ]
     worst = nsmallest(most, rows, key=lambda row: row[0])
     return {
-        "stores": [told_of_store(cache) for cache in found],
-        "secrets": [told_of_path(entry, cache) for _, cache, entry in worst],
+        "stores": [told_of_store(cache, last) for cache, last in found],
+        "secrets": [told_of_path(entry, cache, last) for _, cache, last, entry in worst],
         "matching": len(rows),
     }
 
 
-def told_of_store(cache: SecretCache) -> Told:
+def told_of_store(cache: SecretCache, answered: float) -> Told:
     """Tell how a store fares, and how much is kept of it."""
     state, entries = cache.state(), list(cache.entries)
     return {
@@ -80,18 +91,18 @@ def told_of_store(cache: SecretCache) -> Told:
         "paths": len(entries),
         "leases": sum(entry.lease is not None for entry in entries),
         "in_trouble": sum(
-            is_trouble(state_of(entry), bound=bool(entry.bound)) for entry in entries
+            is_trouble(state_of(entry, answered), bound=bool(entry.bound)) for entry in entries
         ),
     }
 
 
-def told_of_path(entry: Entry, cache: SecretCache) -> Told:
+def told_of_path(entry: Entry, cache: SecretCache, answered: float) -> Told:
     """Tell what is kept of one path. Times are in seconds; None is never, or none."""
     now, secret = cache.now, entry.secret
     return {
         "store": cache.name,
         "path": entry.path,
-        "state": state_of(entry),
+        "state": state_of(entry, answered),
         "bound": sorted({each.reference.field for each in entry.bound}),
         "version": None if secret is None else secret.version,
         "age": _rounded(now - entry.confirmed) if secret is not None else None,

@@ -21,8 +21,11 @@ from proxy.ports.secrets import (
     StoreState,
 )
 from proxy.secrets import operating
+from proxy.secrets.bound import Bound
 from proxy.secrets.cache import SecretCache
+from proxy.secrets.entry import Entry
 from proxy.secrets.keeping import SecretsKept
+from proxy.secrets.telling import state_of
 from tests.secrets.cachekit import Clock, ScriptedStore
 
 VALUE = "s3same-v4lue"
@@ -133,6 +136,40 @@ async def test_trouble_comes_first_and_a_caller_without_a_secret_is_none(kit: Ki
     assert found["secrets"][1]["error"] == "the server is sealed"
     assert found["secrets"][1]["again_in"] == 1.0
     assert found["stores"][0]["in_trouble"] == 2
+
+
+async def test_what_nobody_has_asked_for_since_the_store_is_back_is_old_and_no_trouble(
+    kit: Kit,
+) -> None:
+    await kit.get("t/used")
+    await kit.get("t/idle")
+    kit.clock.now += 61
+    for path in ("t/used", "t/idle"):
+        await kit.get(path, SecretAway("the server is sealed"))
+    await kit.get("t/new", SecretAway("the server is sealed"))
+    await kit.get("t/denied", SecretForbidden("permission denied"))
+    assert kit.status()["stores"][0]["in_trouble"] == 4
+    kit.clock.now += 10  # nothing was asked: nobody knows whether it is back
+    assert kit.status()["stores"][0]["in_trouble"] == 4
+    kit.store.says = {"token": VALUE}
+    await kit.cache.refresh("t/used")
+    found = kit.status()
+    assert {row["path"]: row["state"] for row in found["secrets"]} == {
+        "t/denied": "old",
+        "t/idle": "old",
+        "t/new": "old",
+        "t/used": "ok",
+    }
+    assert found["secrets"][0]["error"] == "permission denied"
+    assert found["stores"][0]["in_trouble"] == 0
+
+
+def test_what_is_bound_is_in_trouble_until_it_is_there_again() -> None:
+    bound = Entry("t/bound")
+    bound.refuse(SecretAway("the server is sealed"), Keeping(fresh=60.0), 0.0)
+    assert state_of(bound, answered=10.0) == "old"
+    bound.bound.append(Bound(SecretRef("t/bound", "token"), VALUE))
+    assert state_of(bound, answered=10.0) == "away"
 
 
 async def test_what_is_listed_is_bounded_and_can_be_chosen(kit: Kit) -> None:
