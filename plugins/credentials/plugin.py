@@ -32,12 +32,14 @@ from proxy import (
     PluginContext,
     Principal,
     Problems,
+    Secret,
     SecretAway,
     SecretError,
     SecretMissing,
     SecretPath,
     Stage,
     Template,
+    TenantHosts,
 )
 
 
@@ -120,7 +122,7 @@ class Credentials(Plugin):
         except SecretError as error:
             raise ConfigError(f"secret {self._callers}: {error}", hint=error.hint) from None
         except GatewayError as error:
-            raise ConfigError(f"secret {self._callers}: {error.log}") from None
+            raise ConfigError(error.log or error.code) from None
 
     async def _count(self, context: PluginContext) -> None:
         # It knows prometheus_client: 0.05 s that a reload's loop need not wait for.
@@ -128,6 +130,20 @@ class Credentials(Plugin):
         tally = context.share("tally", module.Tally)
         context.metrics.collector("brain_credentials", tally)
         self._counts = tally.of(str(self._callers))
+
+    def judge(self, option: str, secret: Secret) -> list[str]:
+        if option.startswith("oauth."):
+            return []
+        try:
+            if self._oauth is not None:
+                secret = self._oauth.with_token(secret)
+            self._injection.hosts = TenantHosts(**self._hosts)
+            self._injection.of(secret)
+        except GatewayError as error:
+            return [error.log or error.code]
+        except (ConfigError, SecretError) as error:
+            return [str(error)]
+        return []
 
     async def ready(self) -> str | None:
         return None if self._oauth is None else self._oauth.trouble()
@@ -202,11 +218,11 @@ class Credentials(Plugin):
         missing: SecretMissing | None = None
         for place, path in zip(self._callers.paths, self._callers.spelt(key), strict=True):
             try:
-                kept = await self._store.get(path)
+                return self._made(key, place, path, await self._store.get(path))
             except SecretMissing as error:
                 missing = missing or error
-                continue
-            return self._made(key, place, path, kept)
+            except GatewayError as error:
+                raise GatewayError(error.code, log=f"secret {place.text}: {error.log}") from None
         assert missing is not None, "there is at least one path"
         raise missing
 

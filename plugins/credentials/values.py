@@ -27,7 +27,7 @@ class Fields:
             return template.render(self._field, quote=False)
         except LookupError as missing:
             name = str(missing).removeprefix("secret.")
-            raise GatewayError("credential_missing", log=f"its secret has no '{name}'") from None
+            raise GatewayError("credential_missing", log=f"it has no '{name}'") from None
         except ValueError as error:
             raise _invalid(str(error)) from None
 

@@ -23,7 +23,8 @@ AT_ONCE = 16
 PATIENCE = 10.0
 """Seconds for each, a login included."""
 
-OK, LACKING, NEEDS, UNTRIED = "ok", "lacks field", "needs a caller", "untried"
+OK, LACKING, UNFIT = "ok", "lacks field", "unfit"
+NEEDS, UNTRIED = "needs a caller", "untried"
 """What may be told beside the words of `proxy.secrets.telling.STATES`."""
 
 _WRAPPED = "the secret_id is wrapped: it can be opened once, and the gateway needs it"
@@ -141,10 +142,22 @@ def _with_fields(store: SecretStore, reference: Reference, path: str, secret: Se
     except SecretError as error:
         return Tried(reference, path, state_of_error(error), secret.version, str(error), error.hint)
     if not lacking:
-        return Tried(reference, path, OK, secret.version)
+        reasons = _judged(reference, secret)
+        state, why = (UNFIT, "; ".join(reasons)) if reasons else (OK, None)
+        return Tried(reference, path, state, secret.version, why)
     why = f"it has no {' and no '.join(map(repr, lacking))}"
     hint = store.remedy_of_field(path, lacking[0])
     return Tried(reference, path, LACKING, secret.version, why, hint)
+
+
+def _judged(reference: Reference, secret: Secret) -> list[str]:
+    """Ask the plugin whether it could use a secret: in the words of its own log, which hold no value."""
+    if reference.judge is None:
+        return []
+    try:
+        return reference.judge(secret)
+    except Exception as error:  # a plugin may fail in any way, and its words may hold anything
+        return [f"its plugin could not judge it: {type(error).__name__}"]
 
 
 def _needed(reference: Reference) -> str:

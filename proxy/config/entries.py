@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from proxy.config.codes import Code
 from proxy.config.diagnostics import listed, nearest
 from proxy.config.models import Entry
+from proxy.config.references import Referring
 from proxy.config.registry import Known
 from proxy.config.schema import ENTRY_KEYS
-from proxy.config.secrets import check_references
+from proxy.config.secrets import checked_references
 from proxy.config.source import Span
 from proxy.config.tree import Mapping as Tree
 from proxy.config.tree import Path, find
@@ -141,12 +142,15 @@ class Entries:
                 return _Checked()
             given = known.made.expand(entry.options) if known.made else entry.options
             options = convert(known.schema, given)
-            if not check_references(work, entry, options, path):
+            references = checked_references(work, options, path)
+            if references is None:
                 return _Checked()
             names = tuple(_names(options))
-            if known.made is None:
+            plugin = None if known.made is None else self._made(known.made, options, path)
+            if references:
+                work.referring.append(Referring(entry, path, options, references, plugin))
+            if plugin is None:
                 return _Checked(None, names)
-            plugin = self._made(known, options, path)
             return _Checked(plugin, names, plugin.admits(), given)
         except (Exception, SystemExit) as error:  # a constructor may fail in any way
             remedy = error.hint if isinstance(error, ConfigError) else None
@@ -154,9 +158,8 @@ class Entries:
             work.report.error(Code.PLUGIN_REFUSES, message, work.key(*path), remedy)
             return _Checked()
 
-    def _made(self, known: Known, options: Mapping[str, Any], path: Path) -> Plugin:
-        assert known.made is not None
-        plugin = known.made(**options)
+    def _made(self, made: type[Plugin], options: Mapping[str, Any], path: Path) -> Plugin:
+        plugin = made(**options)
         plugin.check(_Problems(self._work, path))
         return plugin
 

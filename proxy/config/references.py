@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from proxy.config.models import Entry
@@ -16,18 +17,24 @@ from proxy.templates import Template
 
 if TYPE_CHECKING:
     from proxy.config.work import Work
+    from proxy.plugin.base import Plugin
+    from proxy.ports.secrets import Secret
 
 _OF_SECRET = f"{SECRET_KEY}."
 """What the names of fields begin with in a template."""
 
 
 class Referring(NamedTuple):
-    """The converted options of an entry that refer to stores, and where they stand."""
+    """The converted options of an entry that refer to stores, where they stand, and what took them.
+
+    `plugin` is None where it can't be made here.
+    """
 
     entry: Entry
     path: Path
     options: Any
     found: tuple[Referred, ...]
+    plugin: Plugin | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,8 @@ class Reference:
 
     `owner` is what the entry of `plugin` belongs to, "" for the files as a whole. `fields` are those
     that are needed there. Of references with the same `one_of` any is enough. `required` is False
-    where it may be missing for now; `writes` says that the plugin puts new values there.
+    where it may be missing for now; `writes` says that the plugin puts new values there. `judge` is
+    the plugin's `Plugin.judge` for this place.
     """
 
     plugin: str
@@ -48,14 +56,16 @@ class Reference:
     one_of: tuple[str | int, ...]
     required: bool = True
     writes: bool = False
+    judge: Callable[[Secret], list[str]] | None = None
 
 
 def references_of(work: Work, stores: tuple[str, ...]) -> Iterator[Reference]:
     """Yield all that the entries refer to, in their order. `stores` are those that there are."""
-    for entry, path, options, every in work.referring:
-        for found in every:
+    for referring in work.referring:
+        entry, path = referring.entry, referring.path
+        for found in referring.found:
             if found.field is None:
-                yield _of_path(work, entry, path, options, found, stores)
+                yield _of_path(work, referring, found, stores)
             else:
                 at = (*path, *found.at)
                 yield Reference(
@@ -70,8 +80,9 @@ def references_of(work: Work, stores: tuple[str, ...]) -> Iterator[Reference]:
 
 
 def _of_path(
-    work: Work, entry: Entry, path: Path, options: Any, found: Referred, stores: tuple[str, ...]
+    work: Work, referring: Referring, found: Referred, stores: tuple[str, ...]
 ) -> Reference:
+    entry, path, options, _, plugin = referring
     several = isinstance(found.at[-1], int)
     one_of = found.at[:-1] if several else found.at
     beside = _at(options, one_of[:-1])
@@ -85,6 +96,7 @@ def _of_path(
         (*path, *one_of),
         required=beside.get("required") is not False,
         writes=OAUTH in beside,
+        judge=None if plugin is None else partial(plugin.judge, ".".join(map(str, found.at))),
     )
 
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from proxy.config.codes import Code
 from proxy.config.diagnostics import listed, nearest
-from proxy.config.models import Entry, EnvSecrets, FileSecrets, SecretStores
-from proxy.config.references import Referring
+from proxy.config.models import EnvSecrets, FileSecrets, SecretStores
 from proxy.config.tree import Path
 from proxy.config.vault import compile_vault
 from proxy.config.work import Work
@@ -42,16 +41,14 @@ def _env(work: Work) -> EnvSecrets | None:
     return EnvSecrets(prefix, {name: value for name, value in every if name.startswith(prefix)})
 
 
-def check_references(work: Work, entry: Entry, options: Any, path: Path) -> bool:
-    """Report references to stores that the file does not have; say whether all are good."""
+def checked_references(work: Work, options: Any, path: Path) -> tuple[Referred, ...] | None:
+    """Return the references of options; report those to stores that the file lacks, and return None."""
     stores = stores_of(work)
     every = tuple(referred(options))
     bad = [found for found in every if not _leads(found, stores)]
     for found in bad:
         _report(work, found, path, stores)
-    if every and not bad:
-        work.referring.append(Referring(entry, path, options, every))
-    return not bad
+    return None if bad else every
 
 
 def stores_of(work: Work) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from proxy.plugin.context import PluginContext
     from proxy.plugin.exchange import Exchange
     from proxy.plugin.principal import Principal
+    from proxy.ports.secrets import Secret
 
 Handler = Callable[["web.BaseRequest"], Awaitable["Answer"]]
 """The rest of the chain: takes the request, always returns an Answer."""
@@ -109,6 +110,14 @@ class Plugin:
         None: it turns nobody away.
         """
         return None
+
+    def judge(self, option: str, secret: Secret) -> list[str]:
+        """Say why what stands at the path of `option` can't be used, a sentence each, without a value.
+
+        For options of `format: secret-path`, such as `secret` or `secret.0`. `brain secrets check` and
+        `brain check --connect` ask it of an instance that is not set up. No I/O.
+        """
+        return []
 
     async def close(self) -> None:
         """Release everything, after the last request, and after a half-done `setup` too."""

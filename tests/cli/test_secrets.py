@@ -226,6 +226,56 @@ def test_check_tells_what_is_wrong_with_a_secret(
     assert told in found["diagnostics"][1]["message"]
 
 
+@pytest.mark.parametrize(
+    ("options", "text", "told"),
+    [
+        ('headers: {X-Key: "${secret.token}"}', f'token: "{VALUE}\\n"', "control character"),
+        (
+            'basic: {user: "${secret.user}", password: "${secret.token}"}',
+            f'user: "{VALUE}:x"\ntoken: {VALUE}\n',
+            "the user for Basic has a colon",
+        ),
+        (
+            'base_url: "${secret.url}"\n          hosts: {suffixes: [shops.example]}',
+            f"url: https://{VALUE}.example\n",
+            "base_url: ",
+        ),
+        (
+            (
+                'base_url: "${secret.url}"\n          oauth: {grant: client_credentials,'
+                " token_url: https://sso.example.com/token}"
+            ),
+            f"url: http://{VALUE}.example\nclient_id: {VALUE}\nclient_secret: {VALUE}\n",
+            "base_url: ",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", [("secrets", "check"), ("check", "--connect")])
+def test_check_tells_of_a_secret_that_its_plugin_could_not_use(
+    folder: Path, options: str, text: str, told: str, command: tuple[str, ...]
+) -> None:
+    routes = ROUTES.replace("[platform/new, platform/old]", "platform/old")
+    routes = routes.replace('headers: {X-Key: "Key ${secret.token}"}', options)
+    (folder / "routes.yaml").write_text(routes)
+    put(folder, "platform/old", text)
+    done = checked(folder, command=command)
+    assert done.returncode == 1
+    (message,) = (line for line in done.stdout.splitlines() if line.startswith("error[BG221]"))
+    assert message.startswith("error[BG221]: secret platform/old#")
+    assert told in message
+    assert "routes.yaml:18:19" in done.stdout
+
+
+def test_a_token_that_is_not_there_yet_is_no_fault_of_a_secret(folder: Path) -> None:
+    routes = ROUTES.replace("[platform/new, platform/old]", "platform/old").replace(
+        'headers: {X-Key: "Key ${secret.token}"}',
+        "oauth: {grant: client_credentials, token_url: https://sso.example.com/token}",
+    )
+    (folder / "routes.yaml").write_text(routes)
+    put(folder, "platform/old", f"client_id: {VALUE}\nclient_secret: {VALUE}\n")
+    assert checked(folder).returncode == 0
+
+
 def test_nothing_is_to_be_written_where_the_store_is_away(tmp_path: Path) -> None:
     (tmp_path / "routes.yaml").write_text(
         """

@@ -24,17 +24,18 @@ def credentials_of(
     settings: Settings, fields: Mapping[str, str], client: Mapping[str, str]
 ) -> Credentials:
     """Return what two secrets hold. Raises GatewayError, `credential_missing`."""
+    whose = "it" if settings.client is None else f"its client {settings.client}"
     return Credentials(
-        _text(client, "client_id"),
-        None if settings.client_auth == "none" else _text(client, "client_secret"),
-        _text(fields, "refresh_token") if settings.refreshes else None,
+        _text(client, "client_id", whose),
+        None if settings.client_auth == "none" else _text(client, "client_secret", whose),
+        _text(fields, "refresh_token", "it") if settings.refreshes else None,
     )
 
 
-def _text(fields: Mapping[str, str], name: str) -> str:
+def _text(fields: Mapping[str, str], name: str, whose: str) -> str:
     value = fields.get(name)
     if not value:
-        raise GatewayError("credential_missing", log=f"its secret has no '{name}'")
+        raise GatewayError("credential_missing", log=f"{whose} has no '{name}'")
     return value
 
 

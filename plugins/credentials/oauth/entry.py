@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from plugins.credentials.oauth.obtained import EXPIRES, TOKEN
 from plugins.credentials.oauth.options import BEARER, settings_of
-from proxy import ConfigError, KeptStore, PluginContext, SecretAway, SecretError, SecretPath
+from proxy import (
+    ConfigError,
+    KeptStore,
+    PluginContext,
+    Secret,
+    SecretAway,
+    SecretError,
+    SecretPath,
+)
 
 if TYPE_CHECKING:
     from plugins.credentials.oauth.tokens import Tokens
@@ -69,6 +78,12 @@ class OAuth:
             context.logger.warning("%s can't be read yet: %s", client, away)
         except SecretError as error:
             raise ConfigError(f"secret {client}: {error}", hint=error.hint) from None
+
+    @staticmethod
+    def with_token(secret: Secret) -> Secret:
+        """Return a secret with what renewals put there, for who judges it before the first one."""
+        written = {TOKEN: "x", EXPIRES: "0"}
+        return Secret({**written, **secret.fields})
 
     def trouble(self) -> str | None:
         """Return what is wrong, for /ready."""
