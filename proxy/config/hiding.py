@@ -22,6 +22,9 @@ _NOT_SECRET = frozenset({"", "true", "false", "null", "~"})
 _PAIR = re.compile(r"(?:^|[\s,{\"'-])([\w.-]+)[\"']?\s*:(?=[\s\"']|$)[ \t]*")
 _VALUE = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:''|[^'])*'|[^,}\]#]+")
 _IS_FIELD = re.compile(rf"(?:^|[\s,{{\"'-]){FIELD_KEY}[\"']?\s*:")
+_IN_PATH = re.compile(r"\$\{[a-z][\w.-]*\}")
+_PATH = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+")
+"""A path of a store as they mostly are: what has capitals, or is one word, may be the credential."""
 _OPENS = re.compile(r"(?:[|>][-+0-9]*)?\s*(?:#.*)?")
 
 
@@ -35,7 +38,12 @@ def is_private(schema: Schema) -> bool:
 
 def hide(root: Node, schema: Schema, plugin: PluginSchema) -> None:
     """Hide what a tree holds of credentials, in its sources."""
-    _Tree(plugin).walk(root, [schema])
+    found = _Tree(plugin)
+    found.walk(root, [schema])
+    for span in found.paths:
+        _show_span(span)
+    for span in found.hidden:
+        _hide_span(span)
 
 
 def hide_by_name(source: Source, *, readable: bool) -> None:
@@ -91,8 +99,19 @@ def _is_secret(text: str) -> bool:
     )
 
 
+def _is_path(node: Scalar) -> bool:
+    """Say whether a value is where a credential is kept, and not likely the credential."""
+    return isinstance(node.value, str) and bool(_PATH.fullmatch(_IN_PATH.sub("x", node.value)))
+
+
 def _add(source: Source, line: int, start: int, end: int) -> None:
     source.hidden.setdefault(line, []).append((start, end))
+
+
+def _show_span(span: Span) -> None:
+    """Show a value on one line, which was taken for a credential by the name before it."""
+    line, start = span.source.hidden.get(span.line, []), span.column - 1
+    line[:] = [each for each in line if not start <= each[0] < start + span.length]
 
 
 def _hide_span(span: Span) -> None:
@@ -107,11 +126,13 @@ def _hide_span(span: Span) -> None:
 class _Tree:
     def __init__(self, plugin: PluginSchema) -> None:
         self._plugin = plugin
+        self.hidden: list[Span] = []
+        self.paths: list[Span] = []
         self._with_private: dict[int, bool] = {}
         """By the id of a schema, whether one of its keys is a credential: it outlives this."""
 
     def walk(self, node: Node, schemas: Sequence[Schema], *, hidden: bool = False) -> None:
-        """Hide what `node` holds; `hidden` says that all of it is a credential."""
+        """Find what is to be hidden of a node; `hidden` says that all of it is a credential."""
         every = [each for schema in schemas for each in _alternatives(schema)]
         hidden = hidden or any(is_private(each) for each in every)
         if any(each.get("format") == SECRET_KEY for each in every):
@@ -120,8 +141,10 @@ class _Tree:
                 isinstance(node, Mapping) and {SECRET_KEY, FIELD_KEY} <= node.items.keys()
             )
         if isinstance(node, Scalar):
-            if hidden and isinstance(node.value, (str, int, float)) and _is_secret(node.text):
-                _hide_span(node.span)
+            if any(each.get("format") == "secret-path" for each in every) and _is_path(node):
+                self.paths.append(node.span)
+            elif hidden and isinstance(node.value, (str, int, float)) and _is_secret(node.text):
+                self.hidden.append(node.span)
         elif isinstance(node, Items):
             below = [each["items"] for each in every if isinstance(each.get("items"), dict)]
             for item in node.items:

@@ -98,6 +98,31 @@ def test_what_is_no_credential_is_shown_as_it_is(write: Any) -> None:
     assert all(line in shown for line in text.split("\n")[1:])
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "platform/lago",
+        '"tenants/${principal.tenant}/crm"',
+        "[tenants/${principal.tenant}/crm, platform/crm]",
+    ],
+)
+def test_a_path_of_a_store_is_shown_and_what_else_stands_there_is_not(
+    write: Any, path: str
+) -> None:
+    def shown(secret: str) -> str:
+        text = (
+            "version: 1\nsecrets: {file: {}}\nservices: {a: {upstream: http://a, plugins: [credentials: "
+            f"{{secret: {secret}, headers: {{X: '${{secret.key}}'}}, nope: 5}}]}}}}\n"
+        )
+        rendered: str = write.text(text).render()
+        return rendered
+
+    assert f"secret: {path}, headers" in shown(path)
+    for credential in ("sk-live-s3same", "wJalrXUtn/K7MDENG/bPxRfiCY", "s3/same+x="):
+        assert credential not in shown(credential)
+        assert f"secret: {MASK}, headers" in shown(credential)
+
+
 @pytest.mark.parametrize("end", ["log: {level: loud}\n", "log: {\n"])
 def test_options_of_a_plugin_with_a_telling_name_are_shown(write: Any, end: str) -> None:
     text = (

@@ -224,6 +224,8 @@ async def test_a_value_that_can_not_stand_there_is_refused(options: Any) -> None
     assert called.reached == 0
     assert called.answer.error is not None
     assert (called.answer.status, called.answer.error.code) == (502, "credential_invalid")
+    assert called.answer.error.log is not None
+    assert called.answer.error.log.startswith(f"secret {TENANTS}: ")
 
 
 async def test_a_path_that_is_the_same_for_all_must_be_there_before_the_file_serves() -> None:
