@@ -68,7 +68,24 @@ def _missing(violation: Violation, root: Node, report: Report) -> None:
             message = f"key '{name}' is missing in {subject(violation.path)}"
             only = violation.schema.get("properties", {}).get(name, {}).get("enum", ())
             hint = f"add '{name}: {constant(only[0])}'" if len(only) == 1 else None
+            if name == "upstream" and _goes_elsewhere(violation.value.get("plugins")):
+                nowhere = f"https://{_placeholder(violation.path)}.invalid"
+                hint = f"add 'upstream: {nowhere}', which leads nowhere"
             report.error(Code.MISSING_KEY, message, key_span(root, violation.path), hint)
+
+
+def _goes_elsewhere(chain: Any) -> bool:
+    """Say whether an entry sends requests to a host that a secret names."""
+    return any(
+        isinstance(options, dict) and "base_url" in options
+        for entry in (chain if isinstance(chain, list) else ())
+        if isinstance(entry, dict)
+        for options in entry.values()
+    )
+
+
+def _placeholder(path: Path) -> str:
+    return str(path[1]) if len(path) == 2 and path[0] == "services" else "name"
 
 
 def _type(violation: Violation, root: Node, report: Report) -> None:

@@ -45,6 +45,10 @@ def hint(write: Any, text: str, **environment: str) -> str | None:
         ("fallback: {url: http://a, public: true}", "did you mean 'upstream'?"),
         ("fallback: {upsteam: http://a, public: true}", "did you mean 'upstream'?"),
         ("services: {a: {url: http://a, public: true}}", "did you mean 'upstream'?"),
+        (
+            "services:\n  shop:\n    public: true\n    plugins: [{credentials: {base_url: a}}]",
+            "add 'upstream: https://shop.invalid', which leads nowhere",
+        ),
         (SERVICE + ", routes: [{path: /x}]}", "write it under 'match'"),
         ("services:\n  - a: http://a", "remove the '-'"),
         ("plugins: [corz]", "did you mean 'cors'?"),
