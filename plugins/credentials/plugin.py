@@ -154,6 +154,9 @@ class Credentials(Plugin):
 
     def explain(self, exchange: Exchange) -> list[str]:
         lines = [f"reads {self._callers}, puts it in: {', '.join(self._injection.told())}"]
+        if self._given["base_url"] is not None:
+            host = "the host that the secret names, as Host too"
+            lines.append(f"sends the request to {host}: the upstream is not asked")
         if self._oauth is not None:
             lines.append(self._oauth.told())
         if self._callers.names and exchange.principal is not None:

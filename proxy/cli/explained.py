@@ -201,6 +201,8 @@ _CHOSEN = {
 }
 """How a policy chooses, beside each of the targets."""
 
+_ELSEWHERE = ", a name that leads nowhere: only a plugin that names another host sends anything"
+
 
 def _outgoing(told: Told) -> Iterator[Row]:
     sent = told["outgoing"]
@@ -211,7 +213,8 @@ def _outgoing(told: Told) -> Iterator[Row]:
     for target in sent["targets"]:
         label = "backup" if target["backup"] else _CHOSEN[sent["balance"]] if several else "to"
         weight = "" if target["weight"] == 1 else f", weight {target['weight']}"
-        yield label, f"{target['url']}, Host: {target['host']}{weight}", target["place"] or ""
+        host = _ELSEWHERE if target["nowhere"] else f", Host: {target['host']}{weight}"
+        yield label, f"{target['url']}{host}", target["place"] or ""
     for field in sent["headers"]:
         mark = "kept" if field["from"] == "client" else "added"
         yield mark, f"{field['name']}: {field['value']}"

@@ -43,12 +43,16 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """A target that may be asked, and the `Host` that it would get."""
+    """A target that may be asked, and the `Host` that it would get.
+
+    `nowhere` says of its name that it leads nowhere: a plugin puts another host in its place.
+    """
 
     url: str
     host: str
     weight: int
     backup: bool
+    nowhere: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ def outgoing(snapshot: Snapshot, request: Request) -> Outgoing:
         target,
         route.upstream.spec.balance,
         tuple(
-            Aim(one.label, _host(head), one.spec.weight, one.spec.backup)
+            Aim(one.label, _host(head), one.spec.weight, one.spec.backup, one.spec.nowhere)
             for one, head in zip(targets, heads, strict=True)
         ),
         tuple(_sent(request, own)),

@@ -131,6 +131,7 @@ def _outgoing(told: Explanation, sent: Outgoing, masks: Masks) -> dict[str, Any]
                 "host": masks.text(aim.host),
                 "weight": aim.weight,
                 "backup": aim.backup,
+                "nowhere": aim.nowhere,
                 "place": place_of(place),
             }
             for aim, place in zip(sent.aims, places, strict=True)

@@ -160,6 +160,7 @@ async def test_a_service_that_is_another_services_upstream(of: Of) -> None:
             "host": "shop:1",
             "weight": 1,
             "backup": False,
+            "nowhere": False,
             "place": "routes.yaml:4",
         }
     ]

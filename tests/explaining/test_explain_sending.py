@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from proxy.cli.explained import as_text
 from tests.explaining.kit import Asked
 
 Of = Callable[..., Asked]
@@ -51,6 +52,7 @@ async def test_the_path_is_stripped_and_joined_byte_for_byte(of: Of) -> None:
             "host": "near:8000",
             "weight": 1,
             "backup": False,
+            "nowhere": False,
             "place": "routes.yaml:7",
         }
     ]
@@ -235,3 +237,10 @@ async def test_what_is_tried_again_depends_on_targets_method_and_body(
         refused = "upstream_connect_refused" in one["codes"]
         assert refused is (one["reason"] == "connect")
         assert "upstream_response_timeout" not in one["codes"]
+
+
+async def test_an_upstream_that_leads_nowhere_is_told_as_such(of: Of) -> None:
+    text = 'version: 1\nservices: {shop: {upstream: "https://shop.invalid", public: true}}\n'
+    told = await of(text).told("GET /api/brain/shop/x")
+    assert [target["nowhere"] for target in told["outgoing"]["targets"]] == [True]
+    assert "https://shop.invalid, a name that leads nowhere" in as_text(told)

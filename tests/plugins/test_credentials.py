@@ -477,6 +477,18 @@ async def test_explain_says_what_is_read_and_shows_no_value() -> None:
     ]
 
 
+async def test_explain_says_that_the_host_is_the_secrets_and_not_the_upstreams() -> None:
+    options = {"secret": TENANTS, "base_url": "${secret.base_url}"}
+    called = await call(
+        Credentials, options={"secret": TENANTS, **BEARER}, claims=ACME, store=STORE
+    )
+    async with running(Credentials, options, store=STORE) as plugin:
+        told = plugin.explain(called.exchange)
+    assert told[1] == (
+        "sends the request to the host that the secret names, as Host too: the upstream is not asked"
+    )
+
+
 async def test_the_exchange_says_which_was_used_and_not_what_it_is() -> None:
     called = await call(
         Credentials, options={"secret": TENANTS, **BEARER}, claims=ACME, store=STORE
