@@ -104,6 +104,6 @@ def _print_tokens(lines: list[str]) -> None:
 
 def _print_commands(control: str) -> None:
     click.echo("\n# Ask the gateway with")
-    for command in ("status", "reload"):
+    for command in ("status", "secrets status", "reload"):
         click.echo(f"#   brain {command} --control {shlex.quote(control)}")
     click.echo("# Ctrl-C ends the demo.")

@@ -160,7 +160,7 @@ async def test_a_file_of_keys_rotates_without_a_reload(
         ("- {name: b, sha256: {secret: portal, field: x}}\n", 0o600, ":1:21: "),
         ("- {name: b", 0o600, ":1:3: a '{' is opened here"),
         ("", 0o600, "the file is empty"),
-        (listed(NEW), 0o644, "open to its group or to others"),
+        (listed(NEW), 0o644, "open to others"),
         (" " * (1024 * 1024 + 1), 0o600, "larger than 1024 KiB"),
     ],
 )
