@@ -58,6 +58,6 @@ def beside(told: str | None, another: str) -> str:
     parts = every.split(", ")
     if any(OWN_HOST in part for part in parts) and not all("${" in part for part in parts):
         raise GatewayError(
-            "credential_invalid", log=f"{every}: a shared one would go to a caller's host"
+            "credential_invalid", log=f"secret {every}: a shared one would go to a caller's host"
         )
     return every

@@ -68,12 +68,10 @@ def _trusted(
     else:
         refused, remedy = (_ALL_BUT_GROUP_READ if group_read else _OTHERS), "600"
     if mode & refused:
-        others = (
-            "others, or to its group for more than reading"
-            if group_read
-            else "its group or to others"
-        )
-        message = f"{name} is open to {others} (mode {mode:04o})"
+        why = "is open to its group or to others"
+        if group_read:
+            why = "is open to others, or to its group for more than reading"
+        message = f"{name} {why} (mode {mode:04o})"
         raise SecretForbidden(message, hint=f"chmod {remedy} {name}")
     inode = (found.st_dev, found.st_ino)
     return Stat(inode, found.st_size, mode, found.st_mtime_ns, found.st_ctime)

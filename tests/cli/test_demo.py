@@ -95,8 +95,8 @@ def test_without_openbao_files_serve_and_the_printed_commands_reach_it(tmp_path:
             assert not any(IN_OPENBAO.fullmatch(line) for line in printed)
             assert accounts(printed) == ["acme", "globex", "acme"]
             told = [line.split()[2:] for line in printed if line.startswith("#   brain ")]
-            assert [arguments[0] for arguments in told] == ["status", "reload"]
-            assert [brain(*arguments, cwd=tmp_path).returncode for arguments in told] == [0, 0]
+            assert [arguments[0] for arguments in told] == ["status", "secrets", "reload"]
+            assert [brain(*arguments, cwd=tmp_path).returncode for arguments in told] == [0, 0, 0]
         finally:
             demo.send_signal(signal.SIGINT)
             assert demo.wait(10) == 0
