@@ -20,6 +20,8 @@ class FakeVault:
 
     def __init__(self) -> None:
         self.script: bytes | str = answer(200, SECRET)
+        self.scripts: dict[str, bytes | str] = {}
+        """Instead of `script`, for paths that begin so behind `/v1/`."""
         self.paths: list[str] = []
         self.heads: list[bytes] = []
         self.connections = 0
@@ -52,7 +54,7 @@ class FakeVault:
             self.paths.append(path)
             self.heads.append(head)
             lookup = path.endswith("/lookup-self")
-            said = answer(200, LOOKUP) if lookup and self.script != "silent" else self.script
+            said = answer(200, LOOKUP) if lookup and self.script != "silent" else self._of(path)
             if isinstance(said, bytes):
                 writer.write(said)
             elif said == "closed":
@@ -65,6 +67,11 @@ class FakeVault:
                     await asyncio.sleep(0.1)
             else:
                 await asyncio.sleep(60)
+
+    def _of(self, path: str) -> bytes | str:
+        below = path.removeprefix("/v1/")
+        mounts = self.scripts.items()
+        return next((said for mount, said in mounts if below.startswith(mount)), self.script)
 
     def stop(self) -> None:
         for task in self._open:

@@ -24,8 +24,11 @@ from proxy.ports.secrets import (
     SecretMalformed,
     SecretMissing,
 )
+from proxy.secrets.vault.answers import Call
+from proxy.secrets.vault.outages import Outage
 from proxy.secrets.vault.store import VaultStore
 from tests.functional.baokit import Bao
+from tests.secrets.cachekit import Clock
 from tests.secrets.conftest import MakeStore
 from tests.secrets.fake_vault import SECRET, FakeVault, answer, faking
 
@@ -210,6 +213,74 @@ async def test_the_trouble_of_one_path_is_not_that_of_all(
         await refused(store)
         fake.script = answer(200, SECRET)
         assert (await store.get("x")).fields == {"a": "1"}
+
+
+async def test_an_engine_that_hangs_keeps_nobody_from_another_or_the_token(
+    fake: FakeVault, vault: MakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = VaultMount("database", "dynamic")
+    store = vault(fake.address, TOKEN, timeout=0.3, mounts=(database,))
+    await store.get("x")
+    fake.scripts["database/"] = "silent"
+    for _ in range(3):
+        assert isinstance(await refused(store, "database/creds/a"), SecretAway)
+        assert (await store.get("x")).fields == {"a": "1"}
+    assert "did not answer" in (await store.ready() or "")
+    monkeypatch.setattr(store._transport._standing._part(_of_database()), "_forget", 0.05)
+    await asyncio.sleep(0.1)
+    assert await store.ready() is None
+
+
+def _of_database() -> Call:
+    return Call("database/creds/a", lambda _: None, mount="database")
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (answer(503, {"errors": ["Vault is sealed"]}), "is sealed (503); what it gave"),
+        (answer(502, b""), "has nobody behind it (502); what it gave"),
+        (answer(500, {"errors": []}), "failed at secret/data/x (500) (mount 'secret'); what"),
+        ("closed", "closed the connection without an answer; what"),
+        ("silent", "did not answer in time (mount 'secret'); what"),
+    ],
+)
+async def test_trouble_is_told_when_it_begins_and_when_it_ends(
+    store: VaultStore,
+    fake: FakeVault,
+    caplog: pytest.LogCaptureFixture,
+    said: bytes | str,
+    words: str,
+) -> None:
+    caplog.set_level(logging.INFO, "brain.secrets.vault")
+    fake.script = said
+    for _ in range(5):
+        await refused(store)
+    fake.script = answer(200, SECRET)
+    await recovered(store, 3)
+    await store.get("x")
+    began, ended = [one for one in caplog.records if one.name == "brain.secrets.vault"]
+    assert (began.levelname, ended.levelname) == ("WARNING", "INFO")
+    assert began.getMessage().startswith(f"Vault at {fake.address} ")
+    assert words in began.getMessage()
+    assert "answers again, after " in ended.getMessage()
+
+
+def test_trouble_that_comes_and_goes_is_told_three_times_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "brain.secrets.vault")
+    clock = Clock()
+    outage = Outage("Vault", "", clock)
+    for _ in range(10):
+        outage.trouble("Vault is sealed")
+        clock.now += 1.0
+        outage.well()
+    assert caplog.text.count("is sealed") == caplog.text.count("answers again") == 3
+    outage.trouble("Vault is sealed")
+    clock.now += 60.0
+    outage.trouble("Vault is sealed")
+    assert caplog.messages[-1].endswith("; 8 times since that was last told")
 
 
 async def test_a_connection_is_used_again(store: VaultStore, fake: FakeVault) -> None:

@@ -39,19 +39,25 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """Why there is no answer, in words that follow the server's address; `sent`: it was asked."""
+    """Why there is no answer, in words that follow the server's address; `sent`: it was asked.
+
+    `late`: it was connected to, and has not answered in time; that may be one engine's trouble.
+    """
 
     why: str
     sent: bool = True
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request: the path behind `/v1/`, and how a client of hvac is asked to make it.
 
-    A URL that leads elsewhere than to `path` is never sent.
+    A URL that leads elsewhere than to `path` is never sent. `mount` is whose engine does it, None
+    for what the server does itself: tokens and logins.
     """
 
     path: str
     ask: Callable[[Any], Any] = field(repr=False)
     namespace: str = ""
+    mount: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,13 +51,29 @@ class Pause:
 
 
 class Breaker:
-    """Lets calls through while all is well, and one at a time, after each pause, while it is not."""
+    """Lets calls through while all is well, and one at a time, after each pause, while it is not.
 
-    def __init__(self, pause: Pause) -> None:
+    A failure is forgotten after `forget` seconds in which there was no other: nobody may have asked.
+    """
+
+    def __init__(
+        self,
+        pause: Pause,
+        *,
+        forget: float = math.inf,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         self._pause = pause
+        self._forget = forget
+        self._clock = clock
         self._probing = False
-        self.why: str | None = None
+        self._why: str | None = None
+        self._failed = -math.inf
+
+    @property
+    def why(self) -> str | None:
         """Why calls fail at once, None while they are let through."""
+        return None if self._clock() - self._failed > self._forget else self._why
 
     @contextmanager
     def admitted(self) -> Iterator[bool]:
@@ -64,11 +81,12 @@ class Breaker:
 
         Raises SecretAway with the last reason where it is to wait.
         """
-        if self.why is None:
+        why = self.why
+        if why is None:
             yield False
             return
         if self._probing or self._pause.left:
-            raise SecretAway(self.why)
+            raise SecretAway(why)
         self._probing = True
         try:
             yield True
@@ -79,9 +97,9 @@ class Breaker:
         """Note a call that failed as any other would. Those that failed together are one failure."""
         if self.why is None or not self._pause.left:
             self._pause.begin()
-        self.why = why
+        self._why, self._failed = why, self._clock()
 
     def worked(self) -> None:
         """Note an answer."""
-        self.why = None
+        self._why = None
         self._pause.end()

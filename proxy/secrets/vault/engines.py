@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from proxy.config.models import VaultMount
 from proxy.ports.secrets import Lease, Secret, SecretConflict, SecretMalformed, SecretMissing
 from proxy.secrets.vault.answers import Answer, Call
 from proxy.secrets.vault.fields import fields_of_engine, fields_of_kv, merged
@@ -24,7 +25,7 @@ def reading(place: Place) -> Call:
     if place.mount.engine == "pki" and not place.rest.startswith(ISSUE):
         message = f"{place.path} is nothing that a PKI issues"
         raise SecretMissing(message, hint=f"name a role: {place.mount.name}/{ISSUE}ROLE")
-    return Call(place.path, _ENGINES[place.mount.engine].ask(place), place.mount.namespace)
+    return _call(place.path, _ENGINES[place.mount.engine].ask(place), place.mount)
 
 
 def secret_of(place: Place, answer: Answer) -> Secret:
@@ -48,7 +49,7 @@ def writing(place: Place, answer: Answer, fields: Mapping[str, str], version: in
             path=rest, secret=data, cas=version, mount_point=mount
         )
 
-    return Call(place.path, ask, place.mount.namespace)
+    return _call(place.path, ask, place.mount)
 
 
 def version_of(answer: Answer, place: Place) -> int:
@@ -56,16 +57,20 @@ def version_of(answer: Answer, place: Place) -> int:
     return _version(answer.mapping("data"), place)
 
 
-def renewing(lease: Lease, namespace: str) -> Call:
-    """Return the call for more time."""
+def renewing(lease: Lease, mount: VaultMount) -> Call:
+    """Return the call for more time of a lease that a mount has made."""
     ask: Ask = lambda client: client.sys.renew_lease(lease_id=lease.id)  # noqa: E731  a table's row
-    return Call("sys/leases/renew", ask, namespace)
+    return _call("sys/leases/renew", ask, mount)
 
 
-def revoking(lease: Lease, namespace: str) -> Call:
+def revoking(lease: Lease, mount: VaultMount) -> Call:
     """Return the call that gives a lease back."""
     ask: Ask = lambda client: client.sys.revoke_lease(lease_id=lease.id)  # noqa: E731
-    return Call("sys/leases/revoke", ask, namespace)
+    return _call("sys/leases/revoke", ask, mount)
+
+
+def _call(path: str, ask: Ask, mount: VaultMount) -> Call:
+    return Call(path, ask, mount.namespace, mount.name)
 
 
 def lease_of(answer: Answer) -> Lease | None:

@@ -218,7 +218,8 @@ class Identity:
             if token.renewable and await self._renewed(token):
                 return True
         except SecretAway as error:
-            if given or self._transport.why is not None:
+            renewal = calls.renewal(self._settings.namespace)
+            if given or self._transport.why_not(renewal) is not None:
                 self._setbacks.add(error, self._about())
                 return True  # the server is away; 500 alone may also say "past the maximum"
         except SecretError:

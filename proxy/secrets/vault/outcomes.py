@@ -30,6 +30,7 @@ OF_ADDRESS = "see whether 'address' is that of the API, without /v1"
 _OK = range(200, 300)
 _REDIRECT = range(300, 400)
 _REFUSED = frozenset({400, 403, 404, 405})
+_NOT_READY = 400
 _NOT_YET = 412
 _TOO_MANY = 429
 _FAILED = 500
@@ -56,10 +57,11 @@ def refusal(answer: Answer, server: str, place: str) -> SecretError | None:
 def is_of_all(answer: Answer) -> bool:
     """Say whether whoever asks would fare the same.
 
-    500 is one engine's trouble, such as a database that is down; 429 may be one path's quota; 412 is
-    one value that is not here yet.
+    500 is one engine's trouble, such as a database that is down; 400 is an engine that was mounted just
+    now; 429 may be one path's quota; 412 is one value that is not here yet.
     """
-    return answer.status not in {_NOT_YET, _TOO_MANY, _FAILED} and answer.garbled != TOO_LARGE
+    of_one = {_NOT_READY, _NOT_YET, _TOO_MANY, _FAILED}
+    return answer.status not in of_one and answer.garbled != TOO_LARGE
 
 
 def _unreadable(answer: Answer, server: str, place: str) -> SecretError | None:

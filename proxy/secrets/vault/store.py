@@ -105,7 +105,7 @@ class VaultStore(SecretStore):
     async def renew(self, lease: Lease) -> Lease:
         """Return what is left of a lease now. Raises SecretMissing where it ends or has ended."""
         try:
-            answer = await self._ask(engines.renewing(lease, self._namespace(lease)))
+            answer = await self._ask(engines.renewing(lease, self._places.of_lease(lease.id)))
         except SecretMalformed:  # 400: the server knows no such lease
             raise SecretMissing("the lease has ended") from None
         except SecretForbidden as error:  # of the renewal, not of the secret: it is read again
@@ -118,10 +118,7 @@ class VaultStore(SecretStore):
     async def revoke(self, lease: Lease) -> None:
         """Give a lease back. A certificate without one is left to end by itself."""
         if lease.id:
-            await self._ask(engines.revoking(lease, self._namespace(lease)))
-
-    def _namespace(self, lease: Lease) -> str:
-        return self._places.of_lease(lease.id).namespace
+            await self._ask(engines.revoking(lease, self._places.of_lease(lease.id)))
 
     def state(self) -> StoreState:
         """Return why the server, or the token, is not to be had now, and how the token fares."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from proxy.config.models import VaultSecrets
 from proxy.ports.secrets import SecretAway, SecretError, SecretForbidden
 from proxy.secrets.vault.answers import Answer, Call, Unanswered
-from proxy.secrets.vault.breaker import FIRST, MOST, Breaker, Pause
 from proxy.secrets.vault.outcomes import is_of_all, refusal
+from proxy.secrets.vault.standing import Standing
 from proxy.secrets.vault.threads import Busy, Lane, TooLate
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Transport:
         self._executor = ThreadPoolExecutor(READERS + KEEPERS, thread_name_prefix="vault")
         self._readers = Lane(self._executor, READERS)
         self._keepers = Lane(self._executor, KEEPERS)
-        self._breaker = Breaker(Pause(FIRST, MOST))
+        self._standing = Standing(self._server)
         self._wire: asyncio.Future[Wire] | None = None
 
     def __repr__(self) -> str:
@@ -47,8 +47,12 @@ class Transport:
 
     @property
     def why(self) -> str | None:
-        """Why the server is not asked now, None where it is."""
-        return self._breaker.why
+        """Why the server, or one of its mounts, is not asked now, None where all are."""
+        return self._standing.why
+
+    def why_not(self, call: Call) -> str | None:
+        """Return why a call is not made now, None where it is."""
+        return self._standing.why_not(call)
 
     async def ask(self, call: Call, token: str = "", *, of_token: bool = False) -> Answer:
         """Return the answer to a call that the server has done. Raises SecretError.
@@ -57,45 +61,53 @@ class Transport:
         """
         wire = await self._opened()
         lane = self._keepers if of_token else self._readers
-        with self._breaker.admitted() as probes:
-            answer = await self._sent(partial(self._send, wire, call, token, probes), lane)
+        with self._standing.admitted(call) as probes:
+            answer = await self._sent(call, partial(self._send, wire, call, token, probes), lane)
             if isinstance(answer, Unanswered):
-                raise self._unanswered(answer)
+                raise self._unanswered(call, answer)
             error = refusal(answer, self._server, call.path)
-            if isinstance(error, SecretAway) and is_of_all(answer):
-                self._breaker.failed(str(error))
-            else:
-                self._breaker.worked()
+            self._note(call, answer, error)
         if error is not None:
             raise error
         return answer
 
+    def _note(self, call: Call, answer: Answer, error: SecretError | None) -> None:
+        if not isinstance(error, SecretAway):
+            self._standing.worked(call)
+        elif is_of_all(answer):
+            self._standing.unconnected(str(error))
+        else:
+            self._standing.failed(call, str(error))
+
     async def _sent(
-        self, send: Callable[[float], Answer | Unanswered | None], lane: Lane
+        self, call: Call, send: Callable[[float], Answer | Unanswered | None], lane: Lane
     ) -> Answer | Unanswered:
         deadline = monotonic() + self._within
         try:
             answer = await lane.run(partial(send, deadline), self._within)
         except TooLate:
-            return Unanswered(f"did not answer within {self._within:g} s")
+            return Unanswered(f"did not answer within {self._within:g} s", late=True)
         except Busy:
             message = f"{self._server} is asked for too much at once: no thread was free"
             raise SecretAway(message) from None
         if answer is None:
-            raise SecretAway(self._breaker.why or f"{self._server} was not asked")
+            raise SecretAway(self.why_not(call) or f"{self._server} was not asked")
         return answer
 
     def _send(
         self, wire: Wire, call: Call, token: str, probes: bool, deadline: float
     ) -> Answer | Unanswered | None:
         """Send in a thread; not where others have found out, while it was waited for, that it fails."""
-        return None if self._breaker.why and not probes else wire.send(call, token, deadline)
+        return None if self.why_not(call) and not probes else wire.send(call, token, deadline)
 
-    def _unanswered(self, failure: Unanswered) -> SecretError:
+    def _unanswered(self, call: Call, failure: Unanswered) -> SecretError:
         why = f"{self._server} {failure.why}"
         if not failure.sent:
             return SecretForbidden(why)
-        self._breaker.failed(why)
+        if failure.late:
+            self._standing.late(call, why)
+        else:
+            self._standing.unconnected(why)
         return SecretAway(why)
 
     async def _opened(self) -> Wire:

@@ -80,7 +80,7 @@ class Wire:
             answer: Answer | Unanswered = call.ask(client)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             # Not chained, not logged: it holds the request, and the token with it.
-            answer = Unanswered(_why(error))
+            answer = Unanswered(_why(error), late=_is_late(error))
         except _Elsewhere:
             answer = Unanswered("was not asked: the path would have led elsewhere", sent=False)
         return answer
@@ -181,13 +181,18 @@ def _why(error: Exception) -> str:
         return _of_tls(error)
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return "could not be connected to in time"
-    if isinstance(error, (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError)):
+    if _is_late(error):
         return "did not answer in time"
     if isinstance(error, requests.exceptions.ConnectionError):
         return _of_connection(error)
     if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
         return "can't be asked: its 'ca' can't be read, or a connection failed"
     return "broke off its answer"
+
+
+def _is_late(error: Exception) -> bool:
+    late = (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError)
+    return isinstance(error, late) and not isinstance(error, requests.exceptions.ConnectTimeout)
 
 
 def _of_tls(error: requests.exceptions.SSLError) -> str:
