@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
 import threading
 import time
@@ -19,6 +20,14 @@ from tests.functional.vaultkit import KINDS, Entry, ask, calling, code_of, p99, 
 
 KNOWN = [f"known-{number}" for number in range(20)]
 OPEN = request("/api/brain/open/x")
+
+PART = {"paused": " (mount 'secret')"}
+WHY = {
+    "killed": "can't be connected to",
+    "sealed": "is sealed (503)",
+    "paused": f"did not answer in time{PART['paused']}",
+}
+"""What the log says of each outage, once."""
 
 SECONDS = [10.0, pytest.param(30.0, marks=[pytest.mark.soak, pytest.mark.timeout(120)], id="long")]
 
@@ -111,6 +120,7 @@ async def test_outages_are_noticed_by_nobody_but_new_tenants_who_are_told_so_wit
     bao: Bao,
     lasting_bao: Bao,
     tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
     seconds: float,
 ) -> None:
     """Three servers with a gateway each go away at once: one is killed, one sealed, one hangs.
@@ -118,6 +128,7 @@ async def test_outages_are_noticed_by_nobody_but_new_tenants_who_are_told_so_wit
     The gateways' tokens end in the meantime. Who has a value waits for a server that hangs once, at
     the end of `fresh`, which is a second here, and for at most 0.8 s.
     """
+    caplog.set_level(logging.INFO, "brain.secrets.vault")
     with Bao() as third:
         servers = {"killed": lasting_bao, "sealed": bao, "paused": third}
         gateways = {}
@@ -141,6 +152,10 @@ async def test_outages_are_noticed_by_nobody_but_new_tenants_who_are_told_so_wit
                 strict=True,
             )
         )
+    for kind, why in WHY.items():
+        address = f"Vault at {servers[kind].address}"
+        assert caplog.text.count(f"{address} {why}; what it gave stays in use") == 1, kind
+        assert f"{address}{PART.get(kind, '')} answers again, after " in caplog.text, kind
     for kind, one in told.items():
         assert one.known.failures() == [], kind
         assert one.others.failures() == [], kind
