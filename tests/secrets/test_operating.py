@@ -25,6 +25,7 @@ from proxy.secrets.bound import Bound
 from proxy.secrets.cache import SecretCache
 from proxy.secrets.entry import Entry
 from proxy.secrets.keeping import SecretsKept
+from proxy.secrets.lines import Lines
 from proxy.secrets.telling import state_of
 from tests.secrets.cachekit import Clock, ScriptedStore
 
@@ -165,7 +166,7 @@ async def test_what_nobody_has_asked_for_since_the_store_is_back_is_old_and_no_t
 
 
 def test_what_is_bound_is_in_trouble_until_it_is_there_again() -> None:
-    bound = Entry("t/bound")
+    bound = Entry("t/bound", Lines())
     bound.refuse(SecretAway("the server is sealed"), Keeping(fresh=60.0), 0.0)
     assert state_of(bound, answered=10.0) == "old"
     bound.bound.append(Bound(SecretRef("t/bound", "token"), VALUE))
