@@ -150,7 +150,8 @@ def test_another_bao_on_the_path_is_not_taken(
 
 
 OWNER = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # behind "&" it is ignored
 from pathlib import Path
 from proxy.demo.connectors import connectors
 with connectors(Path(sys.argv[1])) as kept:

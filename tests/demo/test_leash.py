@@ -17,7 +17,8 @@ from proxy.demo import leash
 LEASH = [sys.executable, "-IS", leash.__file__]
 
 OWNER = """
-import subprocess, sys, time
+import signal, subprocess, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # behind "&" it is ignored
 kept = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, start_new_session=True)
 print(kept.pid, flush=True)
 time.sleep(60)
