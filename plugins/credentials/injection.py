@@ -127,15 +127,19 @@ class Prepared:
     def kept_from(self, answer: Answer) -> Answer:
         """Return an answer without the headers that repeat it, and without cookies that follow it."""
         said = b"\n".join([value for _, value in answer.wire_fields()])
-        reason = answer.reason or ""
         if self._cookies:
             self._keep_sessions(answer)
         for text in self.telling:
             if text in said:
                 self._take_out(answer)
-            if len(reason) >= LEAST and text in reason.encode("utf-8", "surrogateescape"):
-                answer.set_status(answer.status)
+        if len(answer.reason or "") >= LEAST:
+            self._keep_reason(answer)
         return answer
+
+    def _keep_reason(self, answer: Answer) -> None:
+        reason = (answer.reason or "").encode("utf-8", "surrogateescape")
+        if any(text in reason for text in self.telling):
+            answer.set_status(answer.status)
 
     def _keep_sessions(self, answer: Answer) -> None:
         """Take out cookies of our names: a session that an upstream has renewed is a credential too."""

@@ -182,8 +182,11 @@ class Credentials(Plugin):
             await self._hold(request, exchange)
         target = outgoing.target
         known.prepared.put_on(outgoing)
-        exchange.credential = beside(exchange.credential, known.told)
-        exchange.unsaid += known.prepared.telling
+        if exchange.credential is None:
+            exchange.credential, exchange.unsaid = known.told, known.prepared.telling
+        else:
+            exchange.credential = beside(exchange.credential, known.told)
+            exchange.unsaid += known.prepared.telling
         answer = await handler(request)
         if answer.status not in self._on_status:
             return known.prepared.kept_from(answer)

@@ -47,13 +47,11 @@ def shown(place: SecretPath, secret: Secret, *, stale: bool, own_host: bool) -> 
     return f"{place.text}{counted}{elsewhere}{' stale' if stale else ''}"
 
 
-def beside(told: str | None, another: str) -> str:
+def beside(told: str, another: str) -> str:
     """Return what is told of a request that has another credential besides.
 
     Raises GatewayError where one that all callers share would go to a host that a caller has named.
     """
-    if told is None:
-        return another
     every = f"{told}, {another}"
     parts = every.split(", ")
     if any(OWN_HOST in part for part in parts) and not all("${" in part for part in parts):

@@ -150,7 +150,7 @@ class Outgoing:
         """
         before, names = self._put, prepared.names
         meant = prepared.meant
-        if instead and not meant.isdisjoint([MEANT[name] for name, _ in self.wire_fields()]):
+        if instead and _holds(self.wire_fields(), meant):
             self.edit_fields(lambda fields: [*_without(fields, meant), *prepared.fields])
         elif self._headers is None and (instead or before is None):
             self._fields.extend(prepared.fields)
@@ -291,6 +291,13 @@ _NOT_IN_TARGET = re.compile("[\x00-\x20\x7f]")
 def is_target(text: str) -> bool:
     """Tell whether `text` may stand as a request's target in origin-form (RFC 9112, 3.2.1)."""
     return text.startswith("/") and _NOT_IN_TARGET.search(text) is None
+
+
+def _holds(fields: Sequence[Field], names: Container[bytes]) -> bool:
+    for name, _ in fields:  # noqa: SIM110  half the time of any(), for each request
+        if MEANT[name] in names:
+            return True
+    return False
 
 
 def _without(fields: Sequence[Field], meant: Container[bytes]) -> list[Field]:
