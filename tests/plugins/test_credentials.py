@@ -23,7 +23,7 @@ STORE = {
         "password": "open: s3same",
     },
     "tenants/globex/connectors/crm": {"key": "s3same-of-globex"},
-    "platform/lago": {"key": "s3same-of-lago", "short": "abc"},
+    "platform/lago": {"key": "s3same-of-lago"},
 }
 ACME = {"sub": "ada", "tenant": "acme"}
 BEARER = {"headers": {"Authorization": "Bearer ${secret.key}"}}
