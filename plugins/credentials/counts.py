@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+METRIC = "brain_credentials"
+TEXT = (
+    "Requests by where their credential came from: remembered, asked (of the store), stale (the store "
+    "could not be asked), renewed (a second try, behind an upstream's refusal), refused (there was none "
+    "to be had)."
+)
+
 
 @dataclass(slots=True)
 class Counts:

@@ -36,8 +36,9 @@ class Injection:
         cookies: Mapping[str, Template],
         path: Template | None,
         base_url: Template | None,
+        hosts: TenantHosts,
     ) -> None:
-        self.hosts: TenantHosts | None = None
+        self._hosts = hosts
         self._base_url = base_url
         self._headers = headers
         self._basic = basic
@@ -80,9 +81,8 @@ class Injection:
         return Prepared(headers, query, cookies, prefix, origin, values.telling(iter(texts)))
 
     def _origin(self, base_url: Template, secret: Secret) -> Origin:
-        assert self.hosts is not None, "it is set up"
         try:
-            return self.hosts.origin(values.Fields(secret).text(base_url))
+            return self._hosts.origin(values.Fields(secret).text(base_url))
         except ValueError as error:
             raise GatewayError("credential_invalid", log=f"base_url: {error}") from None
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from plugins.credentials.callers import Callers, Key
 from plugins.credentials.checks import check
-from plugins.credentials.counts import Counts
+from plugins.credentials.counts import METRIC, TEXT, Counts
 from plugins.credentials.injection import Injection
 from plugins.credentials.known import Known, Memory
 from plugins.credentials.oauth.answer import Rejected
@@ -78,9 +78,9 @@ class Credentials(Plugin):
             cookies=cookies or {},
             path=path,
             base_url=base_url,
+            hosts=TenantHosts(**hosts),
         )
         self._given = {"headers": headers, "basic": basic, "path": path, "base_url": base_url}
-        self._hosts = hosts
         # By suffixes the operator says whose hosts they are.
         self._own_host = base_url is not None and not hosts["suffixes"]
         self._oauth = None if oauth is None else OAuth(oauth)
@@ -104,7 +104,6 @@ class Credentials(Plugin):
 
     async def setup(self, context: PluginContext) -> None:
         self._store = context.secrets.store(self._store_name)
-        self._injection.hosts = context.hosts(**self._hosts)
         if self._oauth is not None:
             self._store = await self._oauth.open(context, self._store, self._callers.paths)
         await self._count(context)
@@ -127,8 +126,8 @@ class Credentials(Plugin):
     async def _count(self, context: PluginContext) -> None:
         # It knows prometheus_client: 0.05 s that a reload's loop need not wait for.
         module = await asyncio.to_thread(import_module, "plugins.credentials.tally")
-        tally = context.share("tally", module.Tally)
-        context.metrics.collector("brain_credentials", tally)
+        tally = context.share("tally", lambda: module.Tally(METRIC, TEXT, "secret", Counts))
+        context.metrics.collector(METRIC, tally)
         self._counts = tally.of(str(self._callers))
 
     def judge(self, option: str, secret: Secret) -> list[str]:
@@ -137,7 +136,6 @@ class Credentials(Plugin):
         try:
             if self._oauth is not None:
                 secret = self._oauth.with_token(secret)
-            self._injection.hosts = TenantHosts(**self._hosts)
             self._injection.of(secret)
         except GatewayError as error:
             return [error.log or error.code]

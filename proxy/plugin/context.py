@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from aiohttp import web
 
-from proxy.plugin.hosts import TenantHosts
-
 if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge, Histogram
     from prometheus_client.registry import Collector
@@ -216,21 +214,6 @@ class PluginContext(ABC):
     @abstractmethod
     def service(self, name: str) -> ServiceCaller:
         """Return a caller for a service of the file. Raises ConfigError for an unknown name."""
-
-    def hosts(
-        self,
-        suffixes: Iterable[str] = (),
-        networks: Iterable[str] = (),
-        ports: Iterable[int] = (443,),
-    ) -> TenantHosts:
-        """Return the rule of hosts that tenants name in their secrets; then, for each request:
-
-        `exchange.outgoing.send_to(hosts.origin(base_url))`. A host must end in one of `suffixes`, as
-        whole labels; none allows every name. All its addresses that are used are public, or inside
-        of `networks`, which alone allow a host to be an address. `ports` are all that a URL may
-        have. Raises ConfigError for what is no host name, no network or no port.
-        """
-        return TenantHosts(suffixes, networks, ports)
 
     @abstractmethod
     def serve(self, method: str, path: str, handler: OwnHandler) -> None:

@@ -76,15 +76,21 @@ class _Rules:
 
 
 class TenantHosts:
-    """Which hosts tenants may name: `context.hosts(…)` makes it.
+    """Which hosts tenants may name in their secrets. Make it once; then, for each request:
 
-    Whether the addresses of a host are public is asked when a connection is opened to it.
+    `exchange.outgoing.send_to(hosts.origin(base_url))`. A host must end in one of `suffixes`, as whole
+    labels; none allows every name. All its addresses that are used are public, or inside of
+    `networks`, which alone allow a host to be an address: that is looked at when a connection is
+    opened. `ports` are all that a URL may have.
     """
 
     __slots__ = ("_origin_of",)
 
     def __init__(
-        self, suffixes: Iterable[str], networks: Iterable[str], ports: Iterable[int]
+        self,
+        suffixes: Iterable[str] = (),
+        networks: Iterable[str] = (),
+        ports: Iterable[int] = (_PORT,),
     ) -> None:
         """Raises ConfigError for what is no host name, no network or no port."""
         rules = _Rules(

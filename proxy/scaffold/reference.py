@@ -21,7 +21,6 @@ _OWN = {
     "Exchange": {"callbacks", "markers"},
     "Origin": {"__init__", "host", "networks", "path", "port"},
     "Outgoing": {"aim", "carry", "hold", "let_go", "payload", "wire_fields"},
-    "TenantHosts": {"__init__"},
     "Unavailable": {"refusal"},
 }
 """What the gateway itself calls: public in Python, and no part of the contract."""

@@ -25,6 +25,7 @@ from proxy import (
     Problems,
     SecretRef,
     Stage,
+    TenantHosts,
     Unauthenticated,
     Unavailable,
 )
@@ -137,7 +138,7 @@ class Tenant(Plugin):
         self._rules = rules
 
     async def setup(self, context: PluginContext) -> None:
-        self._hosts = context.hosts(**self._rules)
+        self._hosts = TenantHosts(**self._rules)
 
     async def __call__(self, request: web.BaseRequest, handler: Handler) -> Answer:
         exchange = request[EXCHANGE]

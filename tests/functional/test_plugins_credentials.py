@@ -193,6 +193,11 @@ async def test_a_path_that_is_the_same_for_all_is_read_before_the_file_serves(
         ),
         ('secret: a, store: vault, headers: {X-K: "${secret.k}"}', 12, "no store 'vault'"),
         ("secret: a", 12, "nothing is put anywhere"),
+        (
+            'secret: a, base_url: "${secret.u}", hosts: {suffixes: ["*.shops.example"]}',
+            12,
+            "no host name",
+        ),
     ],
 )
 async def test_what_can_not_be_meant_is_refused_with_its_line(

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+
+METRIC = "brain_oauth_renewals"
+TEXT = (
+    "Renewals of access tokens by what came of them: renewed, shared (another gateway had done it), "
+    "rejected (the server refuses the grant), failed (the server or the store is away); unwritten are "
+    "failures to write a new one back."
+)
 
 
 @dataclass(slots=True)
@@ -15,8 +21,3 @@ class Counts:
     rejected: int = 0
     failed: int = 0
     unwritten: int = 0
-
-    def outcomes(self) -> Iterator[tuple[str, int]]:
-        """Yield each outcome and its count."""
-        for each in fields(self):
-            yield each.name, getattr(self, each.name)

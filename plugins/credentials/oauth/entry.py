@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from plugins.credentials.oauth.counts import METRIC, TEXT, Counts
 from plugins.credentials.oauth.obtained import EXPIRES, TOKEN
 from plugins.credentials.oauth.options import BEARER, settings_of
 from proxy import (
@@ -42,15 +43,15 @@ class OAuth:
         self, context: PluginContext, store: KeptStore, paths: Sequence[SecretPath]
     ) -> Tokens:
         """Return what stands before the store. Raises ConfigError where tokens can't be kept."""
-        from plugins.credentials.oauth.tally import Tally  # it knows prometheus_client
         from plugins.credentials.oauth.tokens import Tokens  # most entries have none
+        from plugins.credentials.tally import Tally  # it knows prometheus_client
 
         if self._settings.refreshes:
             self._check_store(store, paths)
         if self._settings.client is not None:
             await self._check_client(context, store, self._settings.client)
-        tally = context.share("oauth tally", Tally)
-        context.metrics.collector("brain_oauth", tally)
+        tally = context.share("oauth tally", lambda: Tally(METRIC, TEXT, "credential", Counts))
+        context.metrics.collector(METRIC, tally)
         identity, settings = context.entry.identity, self._settings
         counts = tally.of(identity)
         # The store stays the same object while its settings do.
